@@ -1,0 +1,49 @@
+# Everything runs in .venv, made from a bare python3 >= 3.11. `make demo` and `make test` need nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test check fast-test format docs torture clean
+
+help:
+	@echo "make demo    set up, then train for real on this machine: validate, plan, submit, report"
+	@echo "make test    set up, then every test"
+	@echo "make check   set up, then linters, types, import contracts, spelling and the fast tests"
+	@echo "make format  rewrite the code in the house format"
+	@echo "make docs    regenerate what is generated under docs/"
+	@echo "make clean   remove .venv and everything that was built"
+
+setup: $(READY)
+
+# PIP_CONSTRAINT also pins what the build itself installs. torch is pinned there: an open range would
+# fetch gigabytes of CUDA libraries on machines without a GPU.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("cloudcpt needs Python 3.11 or newer; set PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --editable '.[train,dev]'
+	@touch $(READY)
+
+demo: $(READY)
+	$(BIN)/python recipes/demo/run.py
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python -m pytest -m 'not train and not slow'
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) build

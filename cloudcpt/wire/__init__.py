@@ -1,0 +1,60 @@
+"""Everything that crosses the line between client and container: folders, file names, lines and markers.
+
+The client writes `plan.json` and the channels; the container writes progress lines, `metrics.jsonl`, a failure
+file, and a model folder that counts as a model only once `COMPLETE` is in it. Both halves read the names and the
+formats here and nowhere else. Importing this package loads nothing beyond the standard library.
+"""
+
+from cloudcpt.wire.durable import commit_text, flush
+from cloudcpt.wire.failure import FAILURE_LIMIT, Failure, parse_failure
+from cloudcpt.wire.layout import (
+    COMPLETE_FILE,
+    GENERAL_VALIDATION_CHANNEL,
+    MANIFEST_FILE,
+    METRICS_FILE,
+    ML_ROOT,
+    MODEL_CHANNEL,
+    PLAN_CHANNEL,
+    PLAN_FILE,
+    PROVENANCE_DIR,
+    SCHEMA_VERSION,
+    TRAIN_CHANNEL,
+    VALIDATION_CHANNEL,
+    MlFolder,
+    replay_channel,
+)
+from cloudcpt.wire.manifest import MANIFEST_SCHEMA, Manifest, ManifestFile, complete_model, model_faults, sha256_of
+from cloudcpt.wire.progress import EVALUATION_SETS, METRIC_REGEXES, Progress, evaluation_line, parse_progress
+
+__all__ = [
+    "COMPLETE_FILE",
+    "EVALUATION_SETS",
+    "FAILURE_LIMIT",
+    "GENERAL_VALIDATION_CHANNEL",
+    "MANIFEST_FILE",
+    "MANIFEST_SCHEMA",
+    "METRICS_FILE",
+    "METRIC_REGEXES",
+    "ML_ROOT",
+    "MODEL_CHANNEL",
+    "PLAN_CHANNEL",
+    "PLAN_FILE",
+    "PROVENANCE_DIR",
+    "SCHEMA_VERSION",
+    "TRAIN_CHANNEL",
+    "VALIDATION_CHANNEL",
+    "Failure",
+    "Manifest",
+    "ManifestFile",
+    "MlFolder",
+    "Progress",
+    "commit_text",
+    "complete_model",
+    "evaluation_line",
+    "flush",
+    "model_faults",
+    "parse_failure",
+    "parse_progress",
+    "replay_channel",
+    "sha256_of",
+]
