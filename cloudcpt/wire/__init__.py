@@ -24,7 +24,15 @@ from cloudcpt.wire.layout import (
     replay_channel,
 )
 from cloudcpt.wire.manifest import MANIFEST_SCHEMA, Manifest, ManifestFile, complete_model, model_faults, sha256_of
-from cloudcpt.wire.progress import EVALUATION_SETS, METRIC_REGEXES, Progress, evaluation_line, parse_progress
+from cloudcpt.wire.progress import (
+    EVALUATION_SETS,
+    METRIC_REGEXES,
+    Evaluation,
+    Progress,
+    evaluation_line,
+    parse_evaluation,
+    parse_progress,
+)
 
 __all__ = [
     "COMPLETE_FILE",
@@ -43,6 +51,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "TRAIN_CHANNEL",
     "VALIDATION_CHANNEL",
+    "Evaluation",
     "Failure",
     "Manifest",
     "ManifestFile",
@@ -53,6 +62,7 @@ __all__ = [
     "evaluation_line",
     "flush",
     "model_faults",
+    "parse_evaluation",
     "parse_failure",
     "parse_progress",
     "replay_channel",

@@ -1,0 +1,1 @@
+"""The recipe: a YAML file read with positions, checked as a whole, turned into a frozen model."""
