@@ -1,0 +1,1 @@
+"""The dataset: JSONL files of `{"text": ...}` lines, how a line is read, checked, measured and tokenised."""
