@@ -81,7 +81,7 @@ def select_files(path: str, base: Path) -> Selection:
     full = base / path
     _require_usable_path(path, full)
     shown_base = Path() if base == Path.cwd() else base
-    shown = str(shown_base / path)
+    shown = _short(shown_base / path)
     mode = _mode_of(full, shown)
     if mode is None and _MAGIC.search(path):
         return _select_pattern(Path(path), base, shown_base)
@@ -90,6 +90,11 @@ def select_files(path: str, base: Path) -> Selection:
     if stat.S_ISDIR(mode):
         return _select_folder(full, shown)
     return _select_file(full, shown, mode)
+
+
+def _short(path: Path) -> str:
+    """Write `recipes/../data/a.jsonl` as `data/a.jsonl`, for messages only: links are followed before."""
+    return os.path.normpath(path)
 
 
 def open_regular(path: Path, shown: str) -> io.FileIO:
@@ -195,7 +200,7 @@ def _select_folder(folder: Path, shown: str) -> Selection:
 def _select_pattern(path: Path, base: Path, shown_base: Path) -> Selection:
     first = next(index for index, part in enumerate(path.parts) if _MAGIC.search(part))
     stem, pattern = Path(*path.parts[:first]), path.parts[first:]
-    folder, shown_folder = base / stem, str(shown_base / stem)
+    folder, shown_folder = base / stem, _short(shown_base / stem)
     found = _walk(folder, pattern, shown_folder) if folder.is_dir() else ()
     files = _inputs(found, folder, shown_folder)
     if not files:

@@ -7,6 +7,7 @@ The plan's identity is the BLAKE3 of its canonical JSON (sorted keys, no spaces)
 can only ever be one job.
 """
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -46,7 +47,8 @@ class Source:
             two held-out sets.
         role: What the source is for.
         channel: The input channel that carries it.
-        files: In the order in which documents are numbered.
+        files: In the order in which documents are numbered; empty when nothing was read and the amount is assumed, to
+            see time and cost. Such a plan is no job.
         documents: Lines over all files.
         tokens: Token ids after tokenising, boundary tokens included.
         rows: Packed rows of `seq_len_tokens`.
@@ -65,6 +67,11 @@ class Source:
     exact: bool
     weight: float
 
+    @property
+    def is_assumed(self) -> bool:
+        """Tell whether tokens and rows are what somebody said, of data that was not read."""
+        return not self.files
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
@@ -81,7 +88,7 @@ class ModelSpec:
         hidden_size: Width of the residual stream; 0 for Nova.
         vocab_size: Rows of the embedding; 0 for Nova.
         tied_embeddings: Input and output embedding are one tensor.
-        dtype: Of the stored weights: `float32`, `bfloat16` or `float16`; also the dtype of the export.
+        dtype: Of the export: that of the stored weights, unless the recipe chooses another.
         files: Weights, config and tokenizer; empty for Nova and for a stand-in.
         stand_in: A tiny random model takes the place of the named one, for a rehearsal.
     """
@@ -132,10 +139,14 @@ class Geometry:
     Args:
         seq_len_tokens: Positions in a row, the recipe's `max_length`.
         packing: `best_fit` keeps documents whole where they fit; `concat` cuts one long stream.
-        global_batch_rows: Rows per optimizer step over all processes.
-        micro_batch_rows: Rows per forward pass of one process.
-        accumulation: Forward passes of one process per optimizer step.
-        steps: Optimizer steps of the whole job; the schedule's N and the loop's N.
+        global_batch_rows: Rows per optimizer step over all processes; shared out in parts that differ by at most one
+            row (`cloudcpt.plan.geometry.rows_of_rank`).
+        micro_batch_rows: Rows per forward pass of one process; 0 for Nova, where the service decides.
+        accumulation: Forward passes of one process per optimizer step, the same on every process; 0 for Nova.
+            `world.size * micro_batch_rows * accumulation` is `global_batch_rows`, or more where the batch does not
+            divide evenly: what is more are rows of padding.
+        steps: Optimizer steps of the whole job; the schedule's N and the loop's N. A rehearsal with a stand-in runs
+            the first few steps of the whole job's schedule.
         bound: Which recipe key set `steps`.
         train_rows: Rows trained in all, `steps * global_batch_rows`.
         train_tokens: Tokens in those rows, padding not counted; an estimate where a source is not exact.
@@ -294,7 +305,8 @@ class Plan:
         schema_version: Of plan.json.
         made_by: `cloudcpt` and its version.
         name: `run.name` of the recipe.
-        recipe_path: As the user named it.
+        recipe_path: File name of the recipe, without its folder: the same recipe is the same plan from wherever it is
+            named.
         recipe_blake3: Of the recipe's bytes.
         recipe_text: The recipe itself, so that the job can be explained and rerun.
         target: Where it runs.
@@ -373,8 +385,14 @@ def read_plan(path: Path) -> Plan:
             )
         )
     try:
-        return TypeAdapter(Plan).validate_json(text)
+        plan = TypeAdapter(Plan).validate_json(text, strict=True)
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise PlanError(error("CPT501", f"`{path}` is not a plan: `{where}`: {first['msg']}")) from exc
+    # Dataclasses read past fields they do not know, and JSON has numbers that we never write (1e999 is infinite):
+    # what is not ours shows when the plan is written again.
+    with contextlib.suppress(ValueError):
+        if json.loads(plan.to_json()) == json.loads(text):
+            return plan
+    raise PlanError(error("CPT501", f"`{path}` is not a plan: it has fields or numbers that a plan does not have"))

@@ -248,3 +248,11 @@ def test_a_very_deep_folder_is_walked_without_recursion(tmp_path: Path) -> None:
         assert names(".", tmp_path) == ["d/" * depth + "x.jsonl"]
     finally:
         os.system(f"rm -rf {tmp_path}/d")  # shutil recurses
+
+
+def test_a_path_beside_the_recipes_folder_is_shown_without_the_detour(tmp_path, monkeypatch):
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "data.jsonl").write_text('{"text": "a"}\n')
+    monkeypatch.chdir(tmp_path)
+    (file,) = find_files("../data.jsonl", Path("recipes"))
+    assert file.shown == "data.jsonl"

@@ -1,0 +1,220 @@
+"""From recipe, data and machine to the plan: every choice is made once, and each surprise is told.
+
+    recipe --> site (target, machine, processes) --> starting model (sizes, files, tokenizer)
+    data   --> volumes (tokens, rows) --> shares of the mix --> extent (steps, rows, tokens)
+           --> schedule, batching and memory, time and cost --> Plan
+
+The same inputs give the same plan, byte for byte: there is no clock, no chance and no environment in it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cloudcpt
+from cloudcpt.dataset.check import DatasetReport
+from cloudcpt.errors import Diagnostic, PlanError, Severity, error
+from cloudcpt.plan.advice import data_advice
+from cloudcpt.plan.base_model import short
+from cloudcpt.plan.batching import Batching, choose_batching
+from cloudcpt.plan.cost import duration_of, priced
+from cloudcpt.plan.division import batch_faults, division_advice
+from cloudcpt.plan.extent import Extent, measure_extent
+from cloudcpt.plan.inputs import DataInput, input_faults, recipe_inputs, sources_of
+from cloudcpt.plan.instances import Machine
+from cloudcpt.plan.limits import estimate_findings, schedule_findings
+from cloudcpt.plan.mixing import weights_of
+from cloudcpt.plan.plan import Geometry, Plan
+from cloudcpt.plan.rehearsal import Scope, rehearsal_note, scope_of
+from cloudcpt.plan.settings import dropouts_of, lora_of, optimizer_of, schedule_of
+from cloudcpt.plan.site import Site, Target, choose_site, choose_target, site_advice
+from cloudcpt.plan.starting_model import StartingModel, find_starting_model
+from cloudcpt.plan.volume import Volume, assume, measure
+from cloudcpt.recipe.load import LoadedRecipe
+from cloudcpt.wire import SCHEMA_VERSION, TRAIN_CHANNEL
+
+if TYPE_CHECKING:
+    from cloudcpt.dataset.tokens import DocumentTokenizer
+
+__all__ = ["DataInput", "make_plan", "recipe_inputs"]
+
+
+def make_plan(
+    loaded: LoadedRecipe,
+    reports: Mapping[str, DatasetReport],
+    *,
+    target: str | None = None,
+    stand_in: bool = False,
+    assumed_rows: int = 0,
+    machine: Machine,
+) -> tuple[Plan, tuple[Diagnostic, ...]]:
+    """Decide everything about a job.
+
+    Args:
+        loaded: The recipe.
+        reports: Of the datasets that `recipe_inputs` lists, by channel.
+        target: Where to run instead of where the recipe says.
+        stand_in: Rehearse with a tiny random model and a few steps.
+        assumed_rows: Full rows that each dataset without a report is taken to make, to see time and cost before the
+            data is at hand; 0 when all of them have to be reported.
+        machine: What the local targets run on.
+
+    Returns:
+        The plan, and the warnings and notes about it.
+
+    Raises:
+        PlanError: recipe, data and machine do not add up; with everything that could be found at once.
+        DatasetError: the model's tokenizer cannot be used.
+    """
+    recipe, config = loaded.recipe, loaded.recipe.training_config
+    faults = [*input_faults(loaded, reports, assumed_rows=assumed_rows), *_unsupported(loaded)]
+    site, model = _ground(loaded, choose_target(loaded, target), machine, faults, stand_in=stand_in)
+    volumes = _volumes(loaded, reports, _tokenizer(loaded, model, stand_in=stand_in), assumed_rows)
+    replay = {one.name: volumes[one.channel] for one in recipe_inputs(loaded) if one.role == "replay"}
+    weights = weights_of(loaded, {name: volume.tokens for name, volume in replay.items()})
+    extent = measure_extent(loaded, volumes[TRAIN_CHANNEL], replay, weights)
+    scope = scope_of(loaded, extent, site.world, stand_in=stand_in)
+    batching = choose_batching(loaded, site, model, scope.global_batch_rows)
+    duration = duration_of(
+        site,
+        model,
+        rows=scope.steps * batching.computed_rows,
+        seq_len=config.max_length,
+        lora=lora_of(recipe),
+        activations=batching.memory.activations,
+    )
+    plan = Plan(
+        schema_version=SCHEMA_VERSION,
+        made_by=f"cloudcpt {cloudcpt.__version__}",
+        name=recipe.run.name,
+        recipe_path=Path(loaded.path).name,
+        recipe_blake3=loaded.blake3,
+        recipe_text=loaded.text,
+        target=site.target,
+        seed=recipe.run.seed,
+        log_every_steps=config.trainer.log_every_steps,
+        max_runtime_s=round(recipe.launch.max_runtime_hours * 3600),
+        model=model.spec,
+        sources=sources_of(loaded, reports, volumes, weights, stand_in=stand_in),
+        world=site.world,
+        geometry=_geometry(loaded, extent, scope, batching),
+        schedule=schedule_of(recipe, extent.steps),
+        optimizer=optimizer_of(recipe),
+        dropouts=dropouts_of(recipe),
+        lora=lora_of(recipe),
+        evaluation=scope.evaluation,
+        memory=batching.memory,
+        estimate=priced(duration, site.instance, site.world.nodes),
+    )
+    findings = tuple(_findings(loaded, plan, site, model, extent, volumes, scope))
+    if any(found.severity is Severity.ERROR for found in findings):
+        raise PlanError(*findings)
+    return plan, findings
+
+
+def _ground(
+    loaded: LoadedRecipe, target: Target, machine: Machine, faults: Iterable[Diagnostic], *, stand_in: bool
+) -> tuple[Site, StartingModel]:
+    """Find the machines and the model.
+
+    Raises:
+        PlanError: the faults of the caller and everything that is wrong here, at once.
+    """
+    faults = [*faults]
+    site = model = None
+    try:
+        site = choose_site(loaded, target, machine)
+    except PlanError as exc:
+        faults += exc.diagnostics
+    try:
+        model = find_starting_model(loaded, target, stand_in=stand_in)
+    except PlanError as exc:
+        faults += exc.diagnostics
+    if site is not None and model is not None and model.sizes is not None:
+        faults += batch_faults(loaded, site, model.allowed_replicas)
+    if faults:
+        raise PlanError(*faults)
+    assert site is not None, "a site that could not be chosen is a fault"
+    assert model is not None, "a model that could not be found is a fault"
+    return site, model
+
+
+def _unsupported(loaded: LoadedRecipe) -> Iterator[Diagnostic]:
+    if loaded.recipe.training_config.peft.bits is not None:
+        place = loaded.place("training_config", "peft", "bits")
+        hint = "leave `bits` out; the frozen weights are then kept in bf16, sharded over all GPUs"
+        yield error("CPT517", "training on quantised base weights is not supported yet", place=place, hint=hint)
+
+
+def _tokenizer(loaded: LoadedRecipe, model: StartingModel, *, stand_in: bool) -> "DocumentTokenizer | None":
+    """Load the model's own tokenizer, when both it and the library are here.
+
+    Raises:
+        PlanError: it makes tokens that the model does not have.
+        DatasetError: it cannot be read.
+    """
+    if model.tokenizer_folder is None or find_spec("tokenizers") is None:
+        return None
+    from cloudcpt.dataset.tokens import load_tokenizer
+
+    tokenizer = load_tokenizer(model.tokenizer_folder)
+    if tokenizer.vocab_size > model.spec.vocab_size and not stand_in:
+        message = (
+            f"the tokenizer in `{short(model.tokenizer_folder)}` makes {tokenizer.vocab_size} tokens, "
+            f"the model's embedding has {model.spec.vocab_size} rows"
+        )
+        hint = "take tokenizer and weights from the same model"
+        raise PlanError(error("CPT536", message, place=loaded.place("run", "model_name_or_path"), hint=hint))
+    return tokenizer
+
+
+def _volumes(
+    loaded: LoadedRecipe,
+    reports: Mapping[str, DatasetReport],
+    tokenizer: "DocumentTokenizer | None",
+    assumed_rows: int,
+) -> dict[str, Volume]:
+    """Measure what was read and take the user's word for the rest, by channel."""
+    config = loaded.recipe.training_config
+    measured = measure(reports, seq_len=config.max_length, packing=config.packing, tokenizer=tokenizer)
+    unread = [one.channel for one in recipe_inputs(loaded) if one.channel not in measured]
+    return measured | {channel: assume(assumed_rows, config.max_length) for channel in unread}
+
+
+def _geometry(loaded: LoadedRecipe, extent: Extent, scope: Scope, batching: Batching) -> Geometry:
+    config = loaded.recipe.training_config
+    train_rows = scope.steps * scope.global_batch_rows
+    return Geometry(
+        seq_len_tokens=config.max_length,
+        packing=config.packing,
+        global_batch_rows=scope.global_batch_rows,
+        micro_batch_rows=batching.micro_batch_rows,
+        accumulation=batching.accumulation,
+        steps=scope.steps,
+        bound=extent.bound,
+        train_rows=train_rows,
+        train_tokens=extent.train_tokens * train_rows // extent.train_rows,
+        epochs=extent.epochs * (train_rows / extent.train_rows),
+    )
+
+
+def _findings(
+    loaded: LoadedRecipe,
+    plan: Plan,
+    site: Site,
+    model: StartingModel,
+    extent: Extent,
+    volumes: Mapping[str, Volume],
+    scope: Scope,
+) -> Iterator[Diagnostic]:
+    """Say everything about a plan that a person should know; errors among it are the last refusals."""
+    yield from model.findings
+    yield from schedule_findings(loaded, plan.schedule)
+    yield from estimate_findings(loaded, plan.estimate, site)
+    yield from site_advice(loaded, site)
+    if plan.model.stand_in:
+        yield rehearsal_note(loaded, extent, scope)
+    elif model.sizes is not None:
+        yield from division_advice(loaded, site, model)
+    yield from data_advice(loaded, plan.sources, extent, volumes)

@@ -1,0 +1,193 @@
+"""The model that a job starts from: at AWS, in a folder here, known by name only, or a tiny stand-in."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cloudcpt.errors import Diagnostic, PlanError, error, warning
+from cloudcpt.plan.base_model import TRAINABLE_ARCHITECTURES, BaseModel, read_base_model, short, untrainable
+from cloudcpt.plan.plan import DataFile, ModelSpec
+from cloudcpt.plan.site import Target
+from cloudcpt.plan.sizes import STAND_IN_SIZES, Sizes
+from cloudcpt.recipe.catalog import open_replicas, size_class_of
+from cloudcpt.recipe.load import LoadedRecipe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartingModel:
+    """What is known about the model before it is loaded.
+
+    Args:
+        spec: What goes into the plan.
+        sizes: None where only AWS knows them.
+        stored_bytes: Of one parameter as the weights are stored; 0 where only AWS knows.
+        tokenizer_folder: Where its tokenizer is; None when it is not here.
+        allowed_replicas: Numbers of machines that a model of its class may use.
+        findings: Warnings.
+    """
+
+    spec: ModelSpec
+    sizes: Sizes | None
+    stored_bytes: int
+    tokenizer_folder: Path | None
+    allowed_replicas: tuple[int, ...]
+    findings: tuple[Diagnostic, ...] = ()
+
+
+def find_starting_model(loaded: LoadedRecipe, target: Target, *, stand_in: bool) -> StartingModel:
+    """Find out what the recipe's model is.
+
+    Args:
+        loaded: The recipe.
+        target: Where it runs; only the cloud can train what is not here.
+        stand_in: Rehearse on a tiny random model; a model that is here is still checked, and lends its tokenizer.
+
+    Raises:
+        PlanError: the model cannot be trained, or is not there.
+    """
+    row, folder = loaded.recipe.row, _folder(loaded)
+    in_cloud = target in ("sagemaker", "hyperpod")
+    if folder is not None and folder.exists():
+        base = read_base_model(folder, loaded.place("run", "model_name_or_path"))
+        found = _from_folder(loaded, base, files=() if stand_in else base.hashed_files())
+    elif row.architecture and row.architecture not in TRAINABLE_ARCHITECTURES:
+        # Before anything else is said about it: nobody should download what cannot be trained.
+        raise PlanError(untrainable(row.model_type, row.architecture, loaded.place("run", "model_type")))
+    elif stand_in or (in_cloud and (row.parameters or loaded.recipe.is_nova)):
+        found = _from_catalog(loaded, folder)
+    else:
+        raise PlanError(_not_here(loaded, folder, in_cloud=in_cloud))
+    return _as_stand_in(found) if stand_in else found
+
+
+def _folder(loaded: LoadedRecipe) -> Path | None:
+    """Return the folder that the recipe means; None for Nova and for s3://."""
+    named = loaded.recipe.run.model_name_or_path
+    return None if loaded.recipe.is_nova or named.startswith("s3://") else loaded.folder / named
+
+
+def _from_folder(loaded: LoadedRecipe, base: BaseModel, *, files: tuple[DataFile, ...]) -> StartingModel:
+    recipe, sizes = loaded.recipe, base.sizes
+    size_class = size_class_of(sizes.parameters)
+    chosen = recipe.export.dtype
+    return StartingModel(
+        spec=ModelSpec(
+            model_type=recipe.run.model_type,
+            name_or_path=recipe.run.model_name_or_path,
+            family="open",
+            size_class=size_class,
+            architecture=base.architecture,
+            parameters=sizes.parameters,
+            layers=sizes.layers,
+            hidden_size=sizes.hidden_size,
+            vocab_size=sizes.vocab_size,
+            tied_embeddings=sizes.tied_embeddings,
+            dtype=base.dtype if chosen == "base" else chosen,
+            files=files,
+            stand_in=False,
+        ),
+        sizes=sizes,
+        stored_bytes=4 if base.dtype == "float32" else 2,
+        tokenizer_folder=base.folder,
+        allowed_replicas=open_replicas(size_class),
+        findings=tuple(_mismatches(loaded, base)),
+    )
+
+
+def _mismatches(loaded: LoadedRecipe, base: BaseModel) -> list[Diagnostic]:
+    """Warn when the folder is not what the recipe says, or rows are longer than the model knows."""
+    row, length = loaded.recipe.row, loaded.recipe.training_config.max_length
+    found = []
+    if row.parameters and (row.layers, row.hidden_size) != (base.sizes.layers, base.sizes.hidden_size):
+        message = (
+            f"`{short(base.folder)}` has {base.sizes.layers} layers of width {base.sizes.hidden_size}, "
+            f"`{row.model_type}` has {row.layers} of {row.hidden_size}"
+        )
+        hint = "write `model_type: hf` for a model of your own"
+        found.append(warning("CPT534", message, place=loaded.place("run", "model_type"), hint=hint))
+    if 0 < base.context_tokens < length:
+        message = f"`max_length: {length}` is longer than the {base.context_tokens} positions that the model knows"
+        hint = f"set `max_length` to {base.context_tokens} or less"
+        found.append(warning("CPT535", message, place=loaded.place("training_config", "max_length"), hint=hint))
+    return found
+
+
+def _from_catalog(loaded: LoadedRecipe, folder: Path | None) -> StartingModel:
+    """Take what the catalog knows; the files are empty because nothing was read."""
+    recipe, row = loaded.recipe, loaded.recipe.row
+    sizes = None
+    if row.parameters:
+        sizes = Sizes(
+            parameters=row.parameters,
+            layers=row.layers,
+            hidden_size=row.hidden_size,
+            intermediate_size=row.intermediate_size,
+            heads=row.heads,
+            kv_heads=row.kv_heads,
+            head_dim=row.head_size,
+            vocab_size=row.vocab_size,
+            tied_embeddings=row.tied_embeddings,
+        )
+    return StartingModel(
+        spec=ModelSpec(
+            model_type=row.model_type,
+            name_or_path=recipe.run.model_name_or_path,
+            family=row.family,
+            size_class=row.size_class,
+            architecture=row.architecture,
+            parameters=row.parameters,
+            layers=row.layers,
+            hidden_size=row.hidden_size,
+            vocab_size=row.vocab_size,
+            tied_embeddings=row.tied_embeddings,
+            dtype="bfloat16" if recipe.export.dtype == "base" else recipe.export.dtype,
+            files=(),
+            stand_in=False,
+        ),
+        sizes=sizes,
+        stored_bytes=2 if sizes else 0,
+        tokenizer_folder=None,
+        allowed_replicas=row.replicas,
+        findings=() if folder is None else (_planned_by_name(loaded, folder),),
+    )
+
+
+def _planned_by_name(loaded: LoadedRecipe, folder: Path) -> Diagnostic:
+    known = f"sizes are those of `{loaded.recipe.run.model_type}` in the catalog"
+    return warning(
+        "CPT533",
+        f"there is no model folder `{short(folder)}`; {known}",
+        place=loaded.place("run", "model_name_or_path"),
+        hint="the plan shows fit, time and cost; to train, download the model and name its folder",
+    )
+
+
+def _not_here(loaded: LoadedRecipe, folder: Path | None, *, in_cloud: bool) -> Diagnostic:
+    place = loaded.place("run", "model_name_or_path")
+    if loaded.recipe.is_nova:
+        hint = "choose `hyperpod` or `sagemaker`, or rehearse the job with `cloudcpt submit --target local --stand-in`"
+        return error(
+            "CPT513", "the weights of Nova models are at AWS and cannot be trained here", place=place, hint=hint
+        )
+    if folder is None or in_cloud:
+        shown = loaded.recipe.run.model_name_or_path
+        hint = "download at least its config.json and weights into a folder and name that"
+        return error("CPT532", f"nothing is known about the sizes of `{shown}`", place=place, hint=hint)
+    hint = "download the model into that folder, or rehearse the job with `cloudcpt submit --stand-in`"
+    return error("CPT520", f"there is no model folder `{short(folder)}`", place=place, hint=hint)
+
+
+def _as_stand_in(found: StartingModel) -> StartingModel:
+    sizes = STAND_IN_SIZES
+    spec = replace(
+        found.spec,
+        family="open",
+        architecture="llama",
+        parameters=sizes.parameters,
+        layers=sizes.layers,
+        hidden_size=sizes.hidden_size,
+        vocab_size=sizes.vocab_size,
+        tied_embeddings=sizes.tied_embeddings,
+        dtype="float32",
+        stand_in=True,
+    )
+    return replace(found, spec=spec, sizes=sizes, stored_bytes=4)

@@ -1,0 +1,123 @@
+"""How much a dataset is in tokens and rows: counted with the model's tokenizer, estimated from characters, or assumed.
+
+Counting reads and tokenises everything, so it is done up to 64 MiB in all; beyond that, or without the tokenizer,
+the plan says that it estimates. Packing an estimate packs a sample of documents with the lengths of the histogram.
+Of data that was not read there is only what the user says.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloudcpt.dataset.check import DatasetReport
+from cloudcpt.plan.geometry import Packing, pack
+
+if TYPE_CHECKING:
+    from cloudcpt.dataset.tokens import DocumentTokenizer
+
+EXACT_LIMIT_BYTES = 64 * 2**20
+"""Of all datasets together; tokenising more takes too long for a plan."""
+
+ESTIMATE_ERROR = 0.3
+"""How far an estimate may be off, either way. Assumed; it depends on tokenizer and language."""
+
+_CHARACTERS_PER_TOKEN = 4.0
+"""Of text in Latin script, with vocabularies of 50,000 to 150,000 tokens. Rule of thumb."""
+
+_DENSE_CHARACTERS_PER_TOKEN = 1.6
+"""Of Chinese, Japanese or Korean. Rule of thumb."""
+
+_DENSE_BYTES_PER_CHARACTER = 2.0
+"""A file with more UTF-8 bytes, or JSON escapes, per character is taken to be in a dense script."""
+
+_SAMPLE_DOCUMENTS = 20_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Volume:
+    """One dataset in the units of training.
+
+    Args:
+        tokens: Boundary tokens included.
+        rows: Packed rows.
+        exact: Counted, not estimated.
+        longer_than_row: Share of the documents that do not fit in one row, 0 to 1.
+    """
+
+    tokens: int
+    rows: int
+    exact: bool
+    longer_than_row: float
+
+
+def measure(
+    reports: Mapping[str, DatasetReport], *, seq_len: int, packing: Packing, tokenizer: "DocumentTokenizer | None"
+) -> dict[str, Volume]:
+    """Count or estimate every dataset of a recipe, all of them the same way.
+
+    Args:
+        reports: By channel.
+        seq_len: Tokens in a row.
+        packing: How rows are filled.
+        tokenizer: The base model's; None when it is not here.
+    """
+    if tokenizer is None or sum(report.size_bytes for report in reports.values()) > EXACT_LIMIT_BYTES:
+        return {name: estimate(report, seq_len=seq_len, packing=packing) for name, report in reports.items()}
+    return {name: _count(report, seq_len, packing, tokenizer) for name, report in reports.items()}
+
+
+def _count(report: DatasetReport, seq_len: int, packing: Packing, tokenizer: "DocumentTokenizer") -> Volume:
+    from cloudcpt.dataset.tokens import document_lengths
+
+    return _volume(document_lengths((Path(file.path) for file in report.files), tokenizer), seq_len, packing)
+
+
+def _volume(lengths: Sequence[int], seq_len: int, packing: Packing) -> Volume:
+    return Volume(
+        tokens=sum(lengths),
+        rows=len(pack(lengths, seq_len, packing)),
+        exact=True,
+        longer_than_row=sum(length > seq_len for length in lengths) / max(1, len(lengths)),
+    )
+
+
+def estimate(report: DatasetReport, *, seq_len: int, packing: Packing) -> Volume:
+    """Estimate a dataset from its characters and the histogram of its documents' lengths."""
+    per_token = characters_per_token(report)
+    tokens = round(report.characters / per_token) + report.documents
+    sample = _volume([round(length / per_token) + 1 for length in _sample(report)], seq_len, packing)
+    rows = -(-tokens // seq_len) if packing == "concat" else round(sample.rows * tokens / max(1, sample.tokens))
+    return Volume(
+        tokens=tokens,
+        rows=max(rows, -(-tokens // seq_len), 1),
+        exact=False,
+        longer_than_row=sample.longer_than_row,
+    )
+
+
+def assume(rows: int, seq_len: int) -> Volume:
+    """Take a dataset that nobody read to be so many full rows.
+
+    Args:
+        rows: What the user says.
+        seq_len: Tokens in a row.
+    """
+    return Volume(tokens=rows * seq_len, rows=rows, exact=False, longer_than_row=0.0)
+
+
+def characters_per_token(report: DatasetReport) -> float:
+    """Guess how many characters of a dataset make a token, from how many bytes make a character."""
+    bytes_per_character = report.size_bytes / max(1, report.characters)
+    return _DENSE_CHARACTERS_PER_TOKEN if bytes_per_character > _DENSE_BYTES_PER_CHARACTER else _CHARACTERS_PER_TOKEN
+
+
+def _sample(report: DatasetReport) -> list[int]:
+    """Draw lengths in characters that have the histogram's shape, spread evenly over each octave."""
+    shortest, longest = report.lengths.min, report.lengths.max
+    lengths = []
+    for octave, count in enumerate(report.lengths.histogram):
+        drawn = -(-count * _SAMPLE_DOCUMENTS // max(report.documents, _SAMPLE_DOCUMENTS))
+        spread = (int(2**octave * (1 + (index + 0.5) / drawn)) for index in range(drawn))
+        lengths += [min(max(length, shortest), longest) for length in spread]
+    return lengths

@@ -1,0 +1,68 @@
+"""Tokens and rows of a dataset: counted exactly, or estimated from characters."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudcpt.plan.geometry import pack
+from cloudcpt.plan.volume import EXACT_LIMIT_BYTES, assume, characters_per_token, estimate, measure
+
+
+@pytest.mark.train
+def test_a_small_dataset_is_counted_with_the_models_tokenizer(desk):
+    """Words and one boundary per document: 2 + 4 tokens, and rows of 4."""
+    from cloudcpt.dataset.tokens import load_tokenizer
+
+    desk.write_data("train.jsonl", ["a", "b c d"])
+    reports = desk.reports(desk.recipe())
+    found = measure(reports, seq_len=4, packing="best_fit", tokenizer=load_tokenizer(desk.folder / "base"))["train"]
+    assert (found.tokens, found.rows, found.exact, found.longer_than_row) == (6, 2, True, 0.0)
+
+
+@pytest.mark.train
+def test_all_datasets_together_decide_whether_they_are_counted(desk, reported):
+    from cloudcpt.dataset.tokens import load_tokenizer
+
+    tokenizer = load_tokenizer(desk.folder / "base")
+    large = reported([1000], bytes_per_character=EXACT_LIMIT_BYTES / 1000)
+    reports = desk.reports(desk.recipe()) | {"validation": large}
+    volumes = measure(reports, seq_len=4, packing="best_fit", tokenizer=tokenizer)
+    assert not volumes["train"].exact
+    assert not volumes["validation"].exact
+
+
+def test_without_a_tokenizer_tokens_are_a_quarter_of_the_characters(reported):
+    found = estimate(reported([400] * 10), seq_len=64, packing="concat")
+    assert (found.tokens, found.rows, found.exact) == (10 * 101, 16, False)
+
+
+def test_characters_of_several_bytes_are_dense(reported):
+    assert characters_per_token(reported([400], bytes_per_character=3)) == 1.6
+    assert characters_per_token(reported([400], bytes_per_character=6)) == 1.6
+    assert characters_per_token(reported([400], bytes_per_character=1.1)) == 4.0
+
+
+@given(length=st.integers(1, 40_000), documents=st.integers(1, 300), packing=st.sampled_from(["best_fit", "concat"]))
+def test_documents_of_one_length_are_estimated_as_they_would_pack(reported, length, documents, packing):
+    report = reported([length] * documents)
+    found = estimate(report, seq_len=512, packing=packing)
+    tokens = round(length / 4) + 1
+    assert found.tokens == pytest.approx(documents * tokens, abs=documents)
+    assert found.rows == pytest.approx(len(pack([tokens] * documents, 512, packing)), rel=0.03, abs=2)
+
+
+def test_many_documents_are_estimated_from_a_sample(reported):
+    lengths = [100, 1000, 10_000, 100_000] * 10_000
+    found = estimate(reported(lengths), seq_len=8192, packing="best_fit")
+    exact = len(pack([round(length / 4) + 1 for length in lengths], 8192, "best_fit"))
+    assert found.rows == pytest.approx(exact, rel=0.1)
+
+
+def test_the_share_of_documents_that_are_cut_is_seen(reported):
+    found = estimate(reported([100] * 90 + [10_000] * 10), seq_len=512, packing="best_fit")
+    assert found.longer_than_row == pytest.approx(0.1, abs=0.01)
+
+
+def test_an_assumed_amount_has_no_padding_and_is_not_exact():
+    found = assume(7, 512)
+    assert (found.rows, found.tokens, found.exact, found.longer_than_row) == (7, 3584, False, 0.0)
