@@ -1,0 +1,46 @@
+"""Start the one job of a plan, or find it: a plan is never two jobs, whatever was killed, lost or repeated."""
+
+from cloudcpt.errors import ServiceRefused, error
+from cloudcpt.jobs.outcome import outcome_error
+from cloudcpt.jobs.ports import JobService, Submission
+from cloudcpt.plan.plan import Plan
+
+
+def submit(jobs: JobService, plan: Plan, *, replace: bool = False) -> Submission:
+    """Make sure that a plan's job is under way or has completed.
+
+    Args:
+        jobs: Where it runs.
+        plan: What to execute.
+        replace: Start over when the job failed or was stopped.
+
+    Returns:
+        The job; `adopted` when it was there before, running or completed.
+
+    Raises:
+        ServiceRefused: the name belongs to a job of another plan.
+        JobFailed: the job of this plan has failed before.
+        JobStopped: the job of this plan was stopped before.
+        CloudcptError: whatever keeps the job from being created.
+    """
+    submission = jobs.create(plan, replace=replace)
+    if not submission.adopted:
+        return submission
+    status = jobs.status(submission.name)
+    if status.plan_hash != plan.hash:
+        raise ServiceRefused(
+            error(
+                "CPT457",
+                f"the name `{submission.name}` is taken by a job of another plan, `{status.plan_hash[:16]}...`",
+                hint="give this one another `run.name`",
+            )
+        )
+    ended = outcome_error(status)
+    if ended is None:
+        return submission
+    again = error(
+        "CPT456",
+        f"job `{submission.name}` of this very plan has {status.state} before",
+        hint="remove the cause and submit again with `--force`; the files of the earlier attempt are deleted then",
+    )
+    raise type(ended)(*ended.diagnostics, again)

@@ -1,0 +1,1 @@
+"""The process engine: jobs as folders on this machine, behind the ports of `cloudcpt.jobs`."""
