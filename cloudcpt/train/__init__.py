@@ -1,0 +1,1 @@
+"""The training loop, the same on a laptop, in the container and on a cluster; it knows files and ranks only."""

@@ -1,0 +1,152 @@
+"""The training processes of one host: how they are started, what they find in their environment, how they end.
+
+One process is started directly, because torchrun would cost it seconds; several go through torchrun with a static
+master and no restarts. They get a process group of their own: Ctrl-C in a terminal reaches the launcher alone.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from math import inf
+from pathlib import Path
+
+from cloudcpt.plan.plan import World
+from cloudcpt.train.cluster import Cluster
+from cloudcpt.train.failures import TrainingFailure
+from cloudcpt.train.stop import killed_failure, request_stop, stop_requested
+from cloudcpt.wire import MlFolder
+
+_MULTI_NODE_PORT = 29500
+_POLL_S = 0.2
+_TORCHRUN_SHUTDOWN_S = 10
+"""How long torchrun lets the others end by themselves once one has failed; stuck in a collective, they cannot."""
+
+
+def run_processes(
+    ml: MlFolder, world: World, cluster: Cluster, *, worker_module: str, limit_s: int, grace_s: float
+) -> int:
+    """Start the processes of this host and wait for their end.
+
+    Args:
+        ml: Given to them as `--root`.
+        world: How many, on which device.
+        cluster: Which host this is.
+        worker_module: What each of them runs.
+        limit_s: Seconds after which the job is asked to stop; 0 for no limit.
+        grace_s: Seconds between the wish to stop and the end by force.
+
+    Returns:
+        Exit status as a shell shows it: `128 + signal` when a signal ended the process that ended first.
+
+    Raises:
+        TrainingFailure: asked to stop, the processes did not end in time and were killed.
+    """
+    port = _free_port() if world.nodes == 1 else _MULTI_NODE_PORT
+    environment = os.environ | this_host_environment(world, cluster)
+    if world.size == 1:
+        agent, environment = [], environment | _only_process(port)
+    else:
+        agent = _torchrun(world, cluster, port)
+    command = [sys.executable, *agent, "-m", worker_module, "--root", str(ml.root)]
+    child = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, process_group=0)
+    try:
+        status = _wait(child, ml, limit_s=limit_s, grace_s=grace_s)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    return 128 - status if status < 0 else status
+
+
+def _only_process(port: int) -> dict[str, str]:
+    """Say what torchrun would say to the only process of a job."""
+    place = {"RANK": "0", "LOCAL_RANK": "0", "GROUP_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
+    return place | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+
+def _torchrun(world: World, cluster: Cluster, port: int) -> list[str]:
+    options = {
+        "--nnodes": world.nodes,
+        "--node-rank": cluster.node_rank,
+        "--nproc-per-node": world.processes_per_node,
+        "--master-addr": cluster.master,
+        "--master-port": port,
+        "--max-restarts": 0,
+    }
+    return ["-m", "cloudcpt.train.agent", *(str(word) for option in options.items() for word in option)]
+
+
+def _wait(child: subprocess.Popen[bytes], ml: MlFolder, *, limit_s: int, grace_s: float) -> int:
+    stop_at = time.monotonic() + limit_s if limit_s else inf
+    kill_at = inf
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return child.wait(_POLL_S)
+        now = time.monotonic()
+        if now >= stop_at and not stop_requested(ml):
+            request_stop(ml, f"the time limit of {limit_s} s")
+        if kill_at == inf and stop_requested(ml):
+            kill_at = now + grace_s
+        if now >= kill_at:
+            raise TrainingFailure(killed_failure(ml, grace_s))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def this_host_environment(world: World, cluster: Cluster) -> dict[str, str]:
+    """Decide the environment of the training processes from what this host has."""
+    return process_environment(
+        world,
+        cluster,
+        cores=len(os.sched_getaffinity(0)),
+        efa_devices=sorted(Path("/dev/infiniband").glob("uverbs*")),
+        interfaces=[name for _, name in socket.if_nameindex()],
+        inherited=os.environ,
+    )
+
+
+def process_environment(
+    world: World,
+    cluster: Cluster,
+    *,
+    cores: int,
+    efa_devices: Sequence[Path],
+    interfaces: Sequence[str],
+    inherited: Mapping[str, str],
+) -> dict[str, str]:
+    """Decide the environment variables that the training processes get on top of their own.
+
+    Args:
+        world: Processes and device.
+        cluster: Hosts and the interface between them.
+        cores: CPU cores of this host, which its processes share.
+        efa_devices: `/dev/infiniband/uverbs*` of this host. Devices decide, not the instance type: AWS's own lists
+            of types miss newer ones (aws/sagemaker-training-toolkit issue 240).
+        interfaces: Network interfaces of this host.
+        inherited: What the launcher was started with; a thread count in it is someone's decision and stays.
+    """
+    threads = str(max(1, cores // world.processes_per_node))
+    environment = {
+        "OMP_NUM_THREADS": inherited.get("OMP_NUM_THREADS", threads),
+        "PYTHONUNBUFFERED": "1",
+        "TOKENIZERS_PARALLELISM": "true",
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(_TORCHRUN_SHUTDOWN_S),
+        # Nothing may be looked up in the middle of a job, and inside the service nothing can be.
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+    }
+    if world.nodes > 1 and cluster.interface in interfaces:
+        environment |= {"GLOO_SOCKET_IFNAME": cluster.interface, "NCCL_SOCKET_IFNAME": cluster.interface}
+    if world.device == "cuda" and efa_devices:
+        environment |= {"FI_PROVIDER": "efa", "FI_EFA_USE_DEVICE_RDMA": "1", "RDMAV_FORK_SAFE": "1"}
+    return environment

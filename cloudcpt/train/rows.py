@@ -1,0 +1,111 @@
+"""Rows on disk: what tokenised and packed documents look like to every process of a node.
+
+    tokens.npy      [R, T] uint32   the rows; padding holds the boundary id
+    pieces.npy      [P, 3] int64    document, start, stop (token offsets in the document), in row order
+    row_starts.npy  [R+1]  int64    pieces of row r are pieces[row_starts[r]:row_starts[r+1]]
+    documents.npy   [D, 2] int64    file (index into the header's names) and line of each document, from 1
+    rows.json                       the header, below
+
+Everything is mapped, not read: eight processes share one copy in the page cache, and a row costs one page fault.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+TOKENS_FILE = "tokens.npy"
+PIECES_FILE = "pieces.npy"
+ROW_STARTS_FILE = "row_starts.npy"
+DOCUMENTS_FILE = "documents.npy"
+HEADER_FILE = "rows.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsHeader:
+    """What the arrays do not say.
+
+    Args:
+        seq_len_tokens: T, positions in a row.
+        boundary_id: Ends each document and fills the padding.
+        num_tokens: Token ids of all documents, boundary tokens included, padding not.
+        files: Names of the source's files, relative to its channel.
+    """
+
+    seq_len_tokens: int
+    boundary_id: int
+    num_tokens: int
+    files: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """Write the header as the text of `rows.json`."""
+        return json.dumps(asdict(self), indent=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The packed rows of one source, mapped into memory.
+
+    Args:
+        header: Sizes and names.
+        tokens: [R, T] uint32.
+        pieces: [P, 3] int64.
+        row_starts: [R+1] int64.
+        documents: [D, 2] int64.
+    """
+
+    header: RowsHeader
+    tokens: npt.NDArray[np.uint32]
+    pieces: npt.NDArray[np.int64]
+    row_starts: npt.NDArray[np.int64]
+    documents: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def piece_lengths(self, row: int) -> npt.NDArray[np.int64]:
+        """Count the tokens of each piece of a row, in order: [pieces of the row] int64."""
+        pieces = self.pieces[self.row_starts[row] : self.row_starts[row + 1]]
+        return pieces[:, 2] - pieces[:, 1]
+
+    def places(self, row: int) -> tuple[str, ...]:
+        """Name the line of the dataset that each piece of a row comes from, as `file:line`."""
+        numbers = self.pieces[self.row_starts[row] : self.row_starts[row + 1], 0]
+        return tuple(f"{self.header.files[file]}:{line}" for file, line in self.documents[numbers].tolist())
+
+
+def make_room(path: Path, *, num_rows: int, seq_len: int) -> npt.NDArray[np.uint32]:
+    """Create the file of a [num_rows, seq_len] uint32 array and map it for writing.
+
+    The disk gives it all of its blocks now. Without them, a disk that fills up would end this process with SIGBUS, and
+    without a word, at the first mapped page that finds no place.
+
+    Raises:
+        OSError: the disk has no room.
+    """
+    mapped = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint32, shape=(num_rows, seq_len))
+    with path.open("rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return np.asarray(mapped)
+
+
+def open_rows(folder: Path) -> Rows:
+    """Map the rows that `cloudcpt.train.pack` wrote into a folder."""
+    header: dict[str, Any] = json.loads((folder / HEADER_FILE).read_text("utf-8"))
+    return Rows(
+        header=RowsHeader(**{**header, "files": tuple(header["files"])}),
+        tokens=_map(folder / TOKENS_FILE),
+        pieces=_map(folder / PIECES_FILE),
+        row_starts=_map(folder / ROW_STARTS_FILE),
+        documents=_map(folder / DOCUMENTS_FILE),
+    )
+
+
+def _map(path: Path) -> npt.NDArray[Any]:
+    """Map one array read-only, as a plain ndarray: slicing `np.memmap` itself is several times slower."""
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    return np.asarray(mapped)

@@ -1,0 +1,148 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cloudcpt.plan.plan import World, read_plan
+from cloudcpt.train.cluster import Cluster, read_cluster, wait_for_hosts
+from cloudcpt.train.failures import TrainingFailure
+from cloudcpt.train.processes import process_environment
+from cloudcpt.wire import MlFolder
+
+WORLD = read_plan(Path(__file__).with_name("data_plan.json")).world
+TWO_NODES = replace(WORLD, nodes=2)
+
+
+def configured(root: Path, content: object) -> MlFolder:
+    ml = MlFolder(root)
+    ml.config.mkdir(parents=True)
+    text = content if isinstance(content, str) else json.dumps(content)
+    (ml.config / "resourceconfig.json").write_text(text, "utf-8")
+    return ml
+
+
+# --- which hosts ------------------------------------------------------------------------------------------------
+
+
+def test_without_a_resource_configuration_there_is_one_host(tmp_path: Path) -> None:
+    cluster = read_cluster(MlFolder(tmp_path), WORLD)
+    assert (cluster.node_rank, cluster.master, len(cluster.hosts)) == (0, "127.0.0.1", 1)
+
+
+@pytest.mark.parametrize(("host", "rank"), [("algo-1", 0), ("algo-10", 1), ("algo-2", 2)])
+def test_the_rank_of_a_host_is_its_place_among_the_sorted_hosts(tmp_path: Path, host: str, rank: int) -> None:
+    hosts = ["algo-2", "algo-1", "algo-10"]
+    ml = configured(tmp_path, {"current_host": host, "hosts": hosts, "network_interface_name": "eth0"})
+    cluster = read_cluster(ml, replace(WORLD, nodes=3))
+    assert (cluster.node_rank, cluster.master, cluster.interface) == (rank, "algo-1", "eth0")
+
+
+@pytest.mark.parametrize(("nodes", "hosts"), [(1, ["algo-1", "algo-2"]), (2, ["algo-1"]), (4, ["algo-1", "algo-2"])])
+def test_another_number_of_hosts_than_planned_is_refused_with_both_numbers(
+    tmp_path: Path, nodes: int, hosts: list[str]
+) -> None:
+    ml = configured(tmp_path, {"current_host": "algo-1", "hosts": hosts})
+    with pytest.raises(TrainingFailure, match=f"CPT653: the plan is for {nodes} nodes, this job has {len(hosts)}"):
+        read_cluster(ml, replace(WORLD, nodes=nodes))
+
+
+def test_a_single_host_where_several_are_planned_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingFailure, match="CPT653"):
+        read_cluster(MlFolder(tmp_path), TWO_NODES)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "not json",
+        "[]",
+        "null",
+        {},
+        {"current_host": "algo-1"},
+        {"current_host": "algo-3", "hosts": ["algo-1", "algo-2"]},
+        {"current_host": "algo-1", "hosts": ["algo-1", "algo-1"]},
+        {"current_host": "algo-1", "hosts": 2},
+    ],
+)
+def test_a_resource_configuration_that_makes_no_sense_is_refused(tmp_path: Path, content: object) -> None:
+    with pytest.raises(TrainingFailure, match="CPT654"):
+        read_cluster(configured(tmp_path, content), TWO_NODES)
+
+
+# --- names that resolve late ------------------------------------------------------------------------------------
+
+
+class LateNames:
+    """A resolver whose names exist only after so many tries, and a clock that counts instead of waiting."""
+
+    def __init__(self, tries: int) -> None:
+        self.tries_left = tries
+        self.slept_s = 0.0
+
+    def resolve(self, host: str) -> str:
+        if self.tries_left > 0:
+            self.tries_left -= 1
+            raise OSError(f"unknown host {host}")
+        return "10.0.0.1"
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s += seconds
+
+
+def test_a_name_that_resolves_late_is_waited_for() -> None:
+    names = LateNames(20)
+    wait_for_hosts(["algo-1", "algo-2"], resolve=names.resolve, sleep=names.sleep)
+    assert names.slept_s == 40
+
+
+def test_a_name_that_never_resolves_is_named_after_five_minutes() -> None:
+    names = LateNames(10**9)
+    with pytest.raises(TrainingFailure, match="CPT659: host `algo-1` does not resolve: unknown host algo-1"):
+        wait_for_hosts(["algo-1", "algo-2"], resolve=names.resolve, sleep=names.sleep)
+    assert 290 <= names.slept_s <= 310
+
+
+# --- environment ------------------------------------------------------------------------------------------------
+
+
+def environment(
+    world: World, *, cores: int = 96, devices: int = 0, interfaces: tuple[str, ...] = ("lo", "eth0"), **inherited: str
+) -> dict[str, str]:
+    hosts = tuple(f"algo-{number + 1}" for number in range(world.nodes))
+    cluster = Cluster(hosts=hosts, host="algo-1", interface="eth0")
+    efa = [Path(f"/dev/infiniband/uverbs{number}") for number in range(devices)]
+    return process_environment(world, cluster, cores=cores, efa_devices=efa, interfaces=interfaces, inherited=inherited)
+
+
+@pytest.mark.parametrize(("cores", "processes", "threads"), [(96, 8, "12"), (2, 2, "1"), (2, 8, "1"), (7, 2, "3")])
+def test_processes_share_the_cores(cores: int, processes: int, threads: str) -> None:
+    assert environment(replace(WORLD, processes_per_node=processes), cores=cores)["OMP_NUM_THREADS"] == threads
+
+
+def test_a_thread_count_that_was_set_stays() -> None:
+    assert environment(WORLD, OMP_NUM_THREADS="5")["OMP_NUM_THREADS"] == "5"
+
+
+def test_nothing_is_looked_up_on_the_hub() -> None:
+    found = environment(WORLD)
+    assert (found["HF_HUB_OFFLINE"], found["TRANSFORMERS_OFFLINE"], found["PYTHONUNBUFFERED"]) == ("1", "1", "1")
+
+
+@pytest.mark.parametrize(("device", "devices", "efa"), [("cuda", 32, True), ("cuda", 0, False), ("cpu", 32, False)])
+def test_efa_is_used_where_its_devices_are_and_the_gpus_need_it(device: str, devices: int, efa: bool) -> None:
+    found = environment(replace(TWO_NODES, device=device), devices=devices)
+    assert (found.get("FI_PROVIDER") == "efa") is efa
+    assert ("FI_EFA_USE_DEVICE_RDMA" in found) is efa
+
+
+@pytest.mark.parametrize(
+    ("world", "interfaces", "named"),
+    [(TWO_NODES, ("lo", "eth0"), True), (TWO_NODES, ("lo", "ens5"), False), (WORLD, ("lo", "eth0"), False)],
+)
+def test_the_interface_is_named_only_between_hosts_and_only_if_it_exists(
+    world: World, interfaces: tuple[str, ...], named: bool
+) -> None:
+    found = environment(world, interfaces=interfaces)
+    assert ("NCCL_SOCKET_IFNAME" in found) is named
+    assert ("GLOO_SOCKET_IFNAME" in found) is named

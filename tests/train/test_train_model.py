@@ -1,0 +1,135 @@
+"""Base models are read whole or refused with a reason; the stand-in is the same every time."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from cloudcpt.dataset.tokens import load_tokenizer
+from cloudcpt.train.failures import TrainingFailure
+from cloudcpt.train.model import load_model, model_folder
+from cloudcpt.train.stand_in import build_stand_in
+from cloudcpt.wire import sha256_of
+
+pytestmark = pytest.mark.train
+
+
+@pytest.fixture
+def saved(tiny_model, tmp_path):
+    tiny_model("llama").save_pretrained(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("claimed", ["float32", "bfloat16", None])
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
+def test_weights_keep_the_dtype_in_which_they_are_stored_whatever_the_config_claims(
+    stored, claimed, tiny_model, tmp_path
+):
+    tiny_model("llama").to(stored).save_pretrained(tmp_path, max_shard_size="10KB")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"dtype": claimed}), "utf-8")
+    model = load_model(tmp_path)
+    assert {parameter.dtype for parameter in model.parameters()} == {stored}
+    assert model.config._attn_implementation == "cloudcpt_documents"
+
+
+def test_weights_without_safetensors_are_refused(saved):
+    torch.save(load_file(saved / "model.safetensors"), saved / "pytorch_model.bin")
+    (saved / "model.safetensors").unlink()
+    with pytest.raises(TrainingFailure, match="CPT600"):
+        load_model(saved)
+
+
+def test_missing_weights_are_refused_rather_than_made_up(saved):
+    weights = load_file(saved / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(TrainingFailure, match=r"CPT600: .*lacks 1 of its weights, such as `model.layers.1.mlp.up_proj"):
+        load_model(saved)
+
+
+def test_weights_that_the_class_would_leave_out_are_refused(saved):
+    weights = load_file(saved / "model.safetensors") | {"model.layers.0.self_attn.q_proj.bias": torch.ones(32)}
+    save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(TrainingFailure, match=r"CPT600: config.json has no place for 1 .* `model.layers.0.self_attn.q"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+@pytest.mark.parametrize("is_one", [True, False])
+def test_tied_embeddings_are_tied_only_where_config_and_weights_agree(is_one, claimed, tiny_model, tmp_path):
+    tiny_model("llama", tie_word_embeddings=False).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    if is_one:
+        weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone()
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"tie_word_embeddings": claimed}), "utf-8")
+    model = load_model(tmp_path)
+    assert (model.lm_head.weight is model.model.embed_tokens.weight) is model.config.tie_word_embeddings
+    assert model.config.tie_word_embeddings is (is_one and claimed)
+    assert torch.equal(model.lm_head.weight, weights["lm_head.weight"])
+
+
+def test_weights_of_another_shape_are_refused(saved):
+    weights = load_file(saved / "model.safetensors")
+    weights["model.norm.weight"] = torch.ones(31)
+    save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(TrainingFailure, match="CPT600"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"model_type": "nothing-like-it"}'])
+def test_an_unreadable_config_is_refused(saved, damage):
+    (saved / "config.json").write_text(damage, "utf-8")
+    with pytest.raises(TrainingFailure, match="CPT600"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("setting", [{"hidden_size": "32"}, {"num_attention_heads": 5}, {"layer_types": 3}])
+def test_a_config_that_makes_no_sense_is_refused(setting, saved):
+    path = saved / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | setting), "utf-8")
+    with pytest.raises(TrainingFailure, match="CPT600"):
+        load_model(saved)
+
+
+def test_truncated_weights_are_refused(saved):
+    path = saved / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(TrainingFailure, match="CPT600"):
+        load_model(saved)
+
+
+def test_code_that_a_model_brings_is_never_run(saved):
+    config = json.loads((saved / "config.json").read_text("utf-8"))
+    config |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config", "AutoModelForCausalLM": "mine.Model"}}
+    (saved / "config.json").write_text(json.dumps(config), "utf-8")
+    (saved / "mine.py").write_text(f"open({str(saved / 'ran')!r}, 'w')\n", "utf-8")
+    with pytest.raises(TrainingFailure, match="CPT600"):
+        load_model(saved)
+    assert not (saved / "ran").exists()
+
+
+def test_a_stand_in_is_the_same_for_the_same_seed_and_reads_any_text(tmp_path):
+    first, again, other = tmp_path / "first", tmp_path / "again", tmp_path / "other"
+    for folder, seed in ((first, 1), (again, 1), (other, 2)):
+        build_stand_in(folder, seed=seed, context_tokens=32)
+    hashes = [sha256_of(folder / "model.safetensors") for folder in (first, again, other)]
+    assert hashes[0] == hashes[1] != hashes[2]
+    tokenizer = load_tokenizer(first)
+    text = "héllo, 世界\n\x00<|endoftext|>"
+    (ids,) = tokenizer.encode([text])
+    assert len(ids) == len(text.encode()) + 1
+    assert ids[-1] == tokenizer.boundary_id == AutoTokenizer.from_pretrained(first).eos_token_id
+    assert ids.count(tokenizer.boundary_id) == 1
+    assert AutoModelForCausalLM.from_pretrained(first).config.vocab_size == tokenizer.vocab_size
+
+
+def test_a_stand_in_lives_in_scratch_and_a_real_model_in_its_channel(tiny_job):
+    job = tiny_job()
+    rehearsal = tiny_job(model={"stand_in": True})
+    assert model_folder(job.plan, job.ml) == job.ml.channel("model")
+    assert model_folder(rehearsal.plan, rehearsal.ml).is_relative_to(rehearsal.ml.scratch)

@@ -1,0 +1,159 @@
+"""Two processes over gloo do what one process does."""
+
+import contextlib
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
+
+from cloudcpt.plan.plan import Lora
+from cloudcpt.train.batches import train_batches
+from cloudcpt.train.rows import open_rows
+from cloudcpt.train.run import train
+from cloudcpt.train.stand_in import build_stand_in
+from cloudcpt.wire import commit_text, model_faults
+
+pytestmark = [pytest.mark.train, pytest.mark.slow]
+
+TWO = {"processes_per_node": 2}
+STEPS = {"geometry": {"seq_len_tokens": 48, "steps": 20}, "schedule": {"steps": 20}}
+ACCUMULATE = {"micro_batch_rows": 4, "accumulation": 2}
+LORA = Lora(rank=4, alpha=8.0, dropout=0.0, target_modules=("all-linear",), rslora=False, merge=True)
+JOBS = {
+    "plain": {"evaluation": {"every_steps": 7, "prompts": ("the river bank",)}},
+    "lora": {"lora": LORA},
+    "recompute": {"memory": {"activations": "recompute"}},
+    "bfloat16": {"world": {"compute_dtype": "bfloat16"}},
+}
+
+
+def with_a_poisoned_byte(folder: Path) -> None:
+    build_stand_in(folder, seed=7, context_tokens=64)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.embed_tokens.weight"][AutoTokenizer.from_pretrained(folder).encode("Z")[0]] = math.nan
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def run_ranks(jobs):
+    """Start two ranks, let them run all jobs, and return the outcomes of both by job."""
+    for job in jobs.values():
+        commit_text(job.ml.plan, job.plan.to_json())
+    wishes = {"signal": ":signal"}
+    arguments = [
+        f"{port}:{job.ml.root}{wishes.get(name, '')}"
+        for port, (name, job) in zip(free_ports(len(jobs)), jobs.items(), strict=True)
+    ]
+    said = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"}
+    script = Path(__file__).with_name("ranks.py")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(script), *arguments],
+            env={**os.environ, **said, "RANK": rank, "LOCAL_RANK": rank, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    try:
+        output = [process.communicate(timeout=150)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(output)
+    return {
+        name: [json.loads((job.ml.root / f"outcome-{rank}.json").read_text("utf-8")) for rank in (0, 1)]
+        for name, job in jobs.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def shared(request):
+    """Hold what one pair of processes did for all tests of this module."""
+    return {}
+
+
+@pytest.fixture
+def ran(shared, tiny_job):
+    """Run every job on two ranks, and the comparable ones on one rank with accumulation, once."""
+    if not shared:
+        two, one = {}, {}
+        for name, changes in JOBS.items():
+            world = changes.get("world", {})
+            sizes = STEPS["geometry"] | {"micro_batch_rows": 4}
+            two[name] = tiny_job(**changes | STEPS | {"world": world | TWO, "geometry": sizes | {"accumulation": 1}})
+            one[name] = tiny_job(**changes | STEPS | {"world": world, "geometry": sizes | {"accumulation": 2}})
+        poisoned = ["the river", "the bank holds no water"] * 30 + ["a Z"]
+        two["poisoned"] = tiny_job(base=with_a_poisoned_byte, texts={"train": poisoned}, **STEPS | {"world": TWO})
+        endless = {"geometry": {"seq_len_tokens": 48, "steps": 10**6}, "schedule": {"steps": 10**6}}
+        two["signal"] = tiny_job(**endless | {"world": TWO})
+        shared["outcomes"] = run_ranks(two)
+        for job in one.values():
+            train(job.plan, job.ml)
+        shared["two"], shared["one"] = two, one
+    return shared
+
+
+def weights_of(job):
+    return load_file(job.ml.model / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["plain", "lora", "recompute"])
+def test_two_processes_equal_one_that_accumulates(name, ran):
+    one, two = ran["one"][name], ran["two"][name]
+    assert ran["outcomes"][name] == ["completed", "completed"]
+    assert len(two.curve("loss")) == 20
+    assert two.curve("tokens") == one.curve("tokens")
+    assert two.curve("loss") == pytest.approx(one.curve("loss"), abs=1e-5)
+    assert two.curve("grad_norm") == pytest.approx(one.curve("grad_norm"), rel=1e-4, abs=1e-5)
+    for row, expected in zip(two.records("eval"), one.records("eval"), strict=True):
+        assert row == expected | {name: pytest.approx(expected[name], rel=1e-5) for name in ("loss", "perplexity")}
+    assert two.records("sample") == one.records("sample")
+    assert model_faults(two.ml.model) == []
+    for key, weight in weights_of(one).items():
+        torch.testing.assert_close(weights_of(two)[key], weight, atol=1e-4, rtol=1e-3)
+
+
+def test_bfloat16_on_two_processes_stays_close_to_one(ran):
+    one, two = ran["one"]["bfloat16"], ran["two"]["bfloat16"]
+    assert two.curve("loss") == pytest.approx(one.curve("loss"), rel=5e-3)
+
+
+def test_ranks_had_different_numbers_of_labels_so_a_mean_of_means_would_show(ran):
+    job = ran["two"]["plain"]
+    rows = {"train": open_rows(job.ml.scratch / "rows" / "train")}
+    parts = [next(train_batches(job.plan, rows, rank=rank, world_size=2))[0].num_labels for rank in (0, 1)]
+    assert parts[0] != parts[1]
+
+
+def test_a_loss_that_is_not_finite_on_one_rank_ends_both_at_the_same_step(ran):
+    first, second = ran["outcomes"]["poisoned"]
+    assert first == second
+    assert first.startswith("CPT604: ")
+    assert not ran["two"]["poisoned"].ml.model.exists()
+
+
+def test_a_signal_to_one_rank_stops_both_after_the_same_step_and_saves_nothing(ran):
+    job = ran["two"]["signal"]
+    assert ran["outcomes"]["signal"] == ["stopped", "stopped"]
+    (end,) = job.records("end")
+    assert end["outcome"] == "stopped"
+    assert 3 <= end["step"] == len(job.records("step")) < 10**6
+    assert not job.ml.model.exists()
