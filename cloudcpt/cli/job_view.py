@@ -1,0 +1,100 @@
+"""How a job reads: its state, where it stands, what it measured, how it ended, and what to do next."""
+
+import time
+from dataclasses import asdict
+
+from cloudcpt.cli import render
+from cloudcpt.cli.quantities import count, duration
+from cloudcpt.errors import ExitCode
+from cloudcpt.jobs.outcome import outcome_error
+from cloudcpt.jobs.ports import JobState, JobStatus
+from cloudcpt.wire import EVALUATION_SETS, Evaluation, Progress
+
+
+def job_document(status: JobStatus) -> dict[str, object]:
+    """Give a job as plain JSON, with its state first."""
+    return {"name": status.name, "state": status.state, "created_at": status.created_at, **asdict(status)}
+
+
+def show_job(status: JobStatus) -> None:
+    """Print all there is to know about a job."""
+    pairs = [("job", status.name), ("state", _state(status)), ("runs on", status.target)]
+    if status.progress and not status.state.is_final:
+        pairs.append(("progress", progress_words(status.progress)))
+    render.show_pairs([*pairs, ("states", _timeline(status)), *result_pairs(status), ("files", status.files)])
+
+
+def result_pairs(status: JobStatus) -> list[tuple[str, str]]:
+    """Say what the job has measured and made so far."""
+    pairs = []
+    for name in EVALUATION_SETS:
+        measured = [found for found in status.evaluations if found.set_name == name]
+        if measured:
+            words = " -> ".join(f"{found.perplexity:.2f}" for found in measured)
+            steps = " and ".join(f"{found.step:,}" for found in measured)
+            pairs.append((f"{name} perplexity", f"{words}  after {steps} steps"))
+    if status.model:
+        pairs.append(("model", status.model))
+    if status.is_rehearsal:
+        pairs.append(
+            ("rehearsal", "a tiny random model stood in: its numbers mean nothing, its checkpoint is no model")
+        )
+    return pairs
+
+
+def progress_words(progress: Progress) -> str:
+    """Say how far a job is."""
+    return (
+        f"step {progress.step:,} of {progress.total_steps:,}, loss {progress.loss:.3f}, "
+        f"{count(round(progress.tokens_per_s))} tokens/s, {duration(progress.eta_s)} left"
+    )
+
+
+def evaluation_words(evaluation: Evaluation) -> str:
+    """Say what one look at a held-out set gave."""
+    return (
+        f"after step {evaluation.step:,}: {evaluation.set_name} perplexity {evaluation.perplexity:.2f}, "
+        f"loss {evaluation.loss:.3f}"
+    )
+
+
+def show_end(status: JobStatus) -> ExitCode:
+    """Print why a job failed or was stopped, if it did, and what to do next.
+
+    Returns:
+        What the command that waited for it exits with.
+    """
+    ended = outcome_error(status)
+    if ended is not None:
+        render.show_diagnostics(ended.diagnostics)
+    show_next(status)
+    return ended.exit_code if ended else ExitCode.OK
+
+
+def show_next(status: JobStatus) -> None:
+    """Print the commands that make sense now, on stderr."""
+    name = status.name
+    commands = {
+        JobState.COMPLETED: (f"fetch {name}", f"report {name}"),
+        JobState.FAILED: (f"logs {name} --tail 50", f"status {name}"),
+        JobState.STOPPED: (f"logs {name} --tail 50", f"status {name}"),
+    }.get(status.state, (f"status {name}", f"logs -f {name}", f"stop {name}"))
+    for number, words in enumerate(commands):
+        render.err().print(f"{'next:' if number == 0 else '     '} cloudcpt {words}", style="faint")
+
+
+def age(at: float) -> str:
+    """Say how long ago something was."""
+    return f"{duration(max(0.0, time.time() - at))} ago"
+
+
+def _state(status: JobStatus) -> str:
+    took = duration(status.phases[-1].at - status.created_at)
+    if status.state.is_final:
+        return f"{status.state} after {took}, {age(status.phases[-1].at)}"
+    return f"{status.state}, started {age(status.created_at)}"
+
+
+def _timeline(status: JobStatus) -> str:
+    stamps = [f"{phase.state} {time.strftime('%H:%M:%S', time.localtime(phase.at))}" for phase in status.phases]
+    return time.strftime("%Y-%m-%d: ", time.localtime(status.created_at)) + ", ".join(stamps)

@@ -1,0 +1,75 @@
+"""How numbers are written for people: sizes, counts, durations, money, and a row of bars for many numbers."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def size(size_bytes: float) -> str:
+    """Write bytes in binary units: `512 B`, `1.5 MiB`."""
+    if size_bytes < 1024:
+        return f"{size_bytes:.0f} B"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        size_bytes /= 1024
+        if size_bytes < 1023.95 or unit == "TiB":
+            break
+    return f"{size_bytes:.1f} {unit}"
+
+
+def gpu_memory(size_bytes: float) -> str:
+    """Write bytes of GPU memory in decimal units, in which GPUs are sold: `640.0 MB`, `80.0 GB`."""
+    return f"{size_bytes / 10**9:,.1f} GB" if size_bytes >= 10**9 else f"{size_bytes / 10**6:,.1f} MB"
+
+
+def count(number: int) -> str:
+    """Write a whole number with separators up to a million and with a unit beyond: `80,000`, `1.24 M`, `8.03 B`."""
+    if number < 10**6:
+        return f"{number:,}"
+    for unit, scale in (("M", 10**6), ("B", 10**9), ("T", 10**12)):
+        if number < 1000 * scale or unit == "T":
+            break
+    return f"{number / scale:,.2f} {unit}"
+
+
+def rough(number: int) -> int:
+    """Keep three digits of an estimate, so that it does not look counted: 561,302 is 561,000."""
+    return round(number, min(0, 3 - len(str(number))))
+
+
+def duration(seconds: float) -> str:
+    """Write a time span in its two largest units: `0.3 s`, `42 s`, `3 min 05 s`, `4 h 06 min`, `2 d 03 h`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    for large, small, limit, names in ((60, 1, 3600, ("min", "s")), (3600, 60, 86400, ("h", "min"))):
+        if whole < limit:
+            return f"{whole // large} {names[0]} {whole % large // small:02d} {names[1]}"
+    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
+
+
+def usd(amount: float) -> str:
+    """Write dollars: cents matter below a hundred."""
+    return f"${amount:,.2f}" if abs(amount) < 100 else f"${amount:,.0f}"
+
+
+def plural(number: int, noun: str) -> str:
+    """Write a number with its noun: `1 error`, `2 errors`, `2 processes`."""
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending}"
+
+
+def sparkline(numbers: Sequence[float], width: int) -> str:
+    """Draw numbers as bars from zero to their maximum, the mean of a stretch per bar where there are more than `width`.
+
+    A number above zero never draws as nothing: the lowest bar is visible, zero is a space.
+    """
+    if not numbers:
+        return ""
+    width = min(width, len(numbers))
+    edges = [index * len(numbers) // width for index in range(width + 1)]
+    means = [sum(numbers[low:high]) / (high - low) for low, high in pairwise(edges)]
+    top = max(means)
+    return "".join(" " if mean <= 0 else _BARS[min(7, int(mean / top * 8))] for mean in means)

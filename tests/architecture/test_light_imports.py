@@ -1,0 +1,79 @@
+"""What a command loads is what it needs: measured in a clean interpreter, against lists of what is allowed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cloudcpt
+from cloudcpt.cli.main import COMMANDS
+
+HEAVY = {
+    "blake3", "boto3", "botocore", "jsonschema", "numpy", "peft", "pydantic", "pydantic_core", "rich", "ruamel",
+    "sagemaker", "tensorboard", "tokenizers", "torch", "transformers",
+}  # fmt: skip
+TRAINING = {"numpy", "peft", "tensorboard", "tokenizers", "torch", "transformers"}
+
+LOADED_BY = """
+import sys
+before = set(sys.modules)
+from cloudcpt.cli.main import main
+code = main(sys.argv[1:])
+import json
+sys.stderr.write("LOADED " + json.dumps([code, sorted(set(sys.modules) - before)]))
+"""
+
+
+def loaded(*arguments: str, cwd: Path | None = None) -> tuple[int, set[str]]:
+    """Run a command line in a clean interpreter; give its exit code and the modules that it loaded."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(cloudcpt.__file__).parents[1])}
+    command = [sys.executable, "-c", LOADED_BY, *arguments]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    code, modules = json.loads(done.stderr.rpartition("LOADED ")[2])
+    return code, set(modules)
+
+
+def outsiders(modules: set[str]) -> set[str]:
+    """Keep the top-level packages that are neither ours nor the standard library's."""
+    return {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names) - {"cloudcpt"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["-h"], ["valdate"]])
+def test_help_and_version_load_click_and_the_command_table_only(arguments: list[str]) -> None:
+    _, modules = loaded(*arguments)
+    assert outsiders(modules) == {"click"}
+    ours = {name for name in modules if name.startswith("cloudcpt")}
+    assert ours == {"cloudcpt", "cloudcpt.cli", "cloudcpt.cli.main", "cloudcpt.errors"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_loads_nothing_that_only_running_it_needs(name: str) -> None:
+    code, modules = loaded(name, "--help")
+    assert code == 0
+    assert outsiders(modules) & HEAVY <= {"rich"}
+
+
+def test_checking_data_loads_neither_what_recipes_need_nor_what_the_cloud_needs(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text('{"text": "a"}\n{"txet": "b"}\n')
+    code, modules = loaded("validate", "data.jsonl", cwd=tmp_path)
+    assert code == 1
+    assert outsiders(modules) & HEAVY == {"blake3", "rich"}
+    assert not any(name.startswith(("cloudcpt.recipe", "cloudcpt.plan", "cloudcpt.train")) for name in modules)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["explain"], ["models"], ["instances"], ["completion", "bash"], ["schema", "manifest"]]
+)
+def test_looking_something_up_loads_no_heavy_library(arguments: list[str]) -> None:
+    code, modules = loaded(*arguments)
+    assert code == 0
+    assert outsiders(modules) & HEAVY <= {"rich"}
+
+
+def test_the_schema_of_a_recipe_needs_no_training_stack() -> None:
+    code, modules = loaded("schema", "recipe")
+    assert code == 0
+    assert not outsiders(modules) & (TRAINING | {"boto3", "botocore"})
