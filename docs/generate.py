@@ -1,0 +1,78 @@
+"""Write what is generated under docs/: the recipe's JSON Schema, and the reference of fields, codes and commands.
+
+Run by `make docs`; `tests/architecture/test_docs.py` fails when a file is not what this would write.
+"""
+
+import importlib
+import json
+from pathlib import Path
+
+import click
+
+from cloudcpt.cli.main import COMMANDS, EXIT_CODES
+from cloudcpt.cli.reference import recipe_fields
+from cloudcpt.errors import explanations
+from cloudcpt.recipe.schema import recipe_schema
+
+DOCS = Path(__file__).parent
+
+
+def generated() -> dict[str, str]:
+    """Give every generated file's text by its name."""
+    return {
+        "recipe.schema.json": json.dumps(recipe_schema(), indent=2, ensure_ascii=False) + "\n",
+        "recipe.md": _recipe(),
+        "codes.md": _codes(),
+        "commands.md": _commands(),
+    }
+
+
+def _recipe() -> str:
+    lines = [
+        "# Recipe reference",
+        "",
+        "Every key of a recipe, generated from the schema that `cloudcpt schema recipe` prints.",
+        "`cloudcpt explain KEY` shows one.",
+        "Rules between keys are in the diagnostics, see [codes.md](codes.md).",
+        "",
+        "| key | type | allowed | default | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for field in recipe_fields().values():
+        default = "required" if field.required else f"`{field.default}`" if field.default else ""
+        meaning = " ".join(field.text.split())
+        cells = (f"`{field.path}`", field.type, field.allowed, default, meaning)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _codes() -> str:
+    lines = ["# Diagnostic codes", "", "Generated from `cloudcpt/codes.toml`; `cloudcpt explain CODE` shows one.", ""]
+    for explanation in explanations().values():
+        lines += [f"## {explanation.code}: {explanation.title}", "", explanation.text, ""]
+    return "\n".join(lines)
+
+
+def _commands() -> str:
+    lines = [
+        "# Commands",
+        "",
+        "Generated from the command line itself.",
+        "",
+        "## Exit codes",
+        "",
+        "| code | meaning |",
+        "|---|---|",
+    ]
+    lines += [f"| {int(code)} | {meaning} |" for code, meaning in EXIT_CODES.items()]
+    for name in COMMANDS:
+        command = importlib.import_module(f"cloudcpt.cli.{name}").command
+        # A fixed width: the page must not depend on the terminal that made it.
+        context = click.Context(command, info_name=f"cloudcpt {name}", terminal_width=100, max_content_width=100)
+        lines += ["", f"## {name}", "", "```text", command.get_help(context).rstrip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    for name, text in generated().items():
+        (DOCS / name).write_text(text, "utf-8")
