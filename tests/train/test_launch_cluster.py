@@ -120,8 +120,13 @@ def test_processes_share_the_cores(cores: int, processes: int, threads: str) -> 
     assert environment(replace(WORLD, processes_per_node=processes), cores=cores)["OMP_NUM_THREADS"] == threads
 
 
-def test_a_thread_count_that_was_set_stays() -> None:
-    assert environment(WORLD, OMP_NUM_THREADS="5")["OMP_NUM_THREADS"] == "5"
+def test_waiting_threads_leave_the_core_to_others() -> None:
+    assert environment(WORLD)["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+@pytest.mark.parametrize(("name", "value"), [("OMP_NUM_THREADS", "5"), ("OMP_WAIT_POLICY", "ACTIVE")])
+def test_a_thread_setting_that_was_made_stays(name: str, value: str) -> None:
+    assert environment(WORLD, **{name: value})[name] == value
 
 
 def test_nothing_is_looked_up_on_the_hub() -> None:
