@@ -93,7 +93,7 @@ def _value_fault(found: ErrorDetails, loc: KeyPath, node: Node, values: Values) 
         message = f"`{_name(loc)}` has {len(str(node.value))} characters, {found['ctx']['max_length']} are allowed"
         return Fault(code="CPT108", message=message, loc=loc)
     if found["type"] in ("string_pattern_mismatch", "string_too_long"):
-        code = _PATTERN_CODES.get(schema["pattern"], "CPT107")
+        code = _PATTERN_CODES.get(schema.get("pattern", ""), "CPT107")  # a list of names has its pattern below
         return _bad_value(code, loc, node, schema, _pattern_hint(code, node))
     return _bad_value(_CODES.get(found["type"], "CPT101"), loc, node, schema, _hint(node, schema))
 

@@ -83,6 +83,11 @@ def test_a_hostile_job_is_shown_without_its_controls(
         assert "owned" in shown.out
 
 
+def heed_ctrl_c() -> None:
+    """Undo what a shell does to programs it starts in the background: they ignore SIGINT, and so do all they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A command in a terminal of its own, as a person has it."""
 
@@ -91,6 +96,7 @@ class Terminal:
         if self.pid == 0:
             os.environ |= {"PYTHONPATH": str(PROJECT), "TERM": "xterm-256color", "COLUMNS": "120"}
             os.environ.pop("NO_COLOR", None)
+            heed_ctrl_c()
             os.execv(sys.executable, [sys.executable, "-m", "cloudcpt", *arguments])
         self.shown = ""
 
@@ -139,7 +145,11 @@ def test_ctrl_c_leaves_the_job_alone_and_says_how_to_come_back(tmp_path: Path, e
 def test_a_watcher_without_a_terminal_can_be_interrupted_too(tmp_path: Path, engine: LocalEngine) -> None:
     name = start(engine, tmp_path, JobState.TRAINING)
     watcher = subprocess.Popen(
-        [sys.executable, "-m", "cloudcpt", "logs", "-f"], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "cloudcpt", "logs", "-f"],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_ctrl_c,
     )
     assert watcher.stdout
     assert watcher.stdout.readline().startswith(b"1|3.0")

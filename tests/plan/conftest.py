@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from cloudcpt.dataset.check import DatasetReport, FileReport, check_dataset
 from cloudcpt.dataset.lengths import Lengths
@@ -16,10 +15,6 @@ from cloudcpt.plan.instances import Machine
 from cloudcpt.plan.make import make_plan, recipe_inputs
 from cloudcpt.plan.plan import Plan
 from cloudcpt.recipe.load import LoadedRecipe, load_recipe
-
-# A busy machine is slow now and then; that is no property of the code.
-settings.register_profile("plan", deadline=None)
-settings.load_profile("plan")
 
 LAPTOP = Machine(gpus=0, gpu_memory_bytes=0, cpus=2)
 
