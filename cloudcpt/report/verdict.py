@@ -98,9 +98,9 @@ def _headline(domain: Change | None, general: Change | None) -> tuple[str, Tone]
     second = _forgetting_words(general.nats)
     if domain is not None and not learned:
         return f"{first}, and {second}", "bad"
-    kept = general.nats <= NOTICEABLE_NATS
-    joint = "and" if kept else "but"
-    return f"{first}, {joint} {second}", "good" if learned and kept else "mixed"
+    if general.nats <= NOTICEABLE_NATS:
+        return f"{first}, and {second}", "good" if learned else "mixed"
+    return f"{first}, but {second}", "mixed" if general.nats < LARGE_NATS else "bad"
 
 
 def _forgetting_words(nats: float) -> str:

@@ -28,7 +28,7 @@ def test_forgetting_is_the_logarithm_of_the_ratio_of_perplexities(completed):
         (4.5, 5.30, "good", "learned the domain, and its general ability was kept"),
         (4.5, 5.319, "good", "learned the domain, and its general ability was kept"),
         (4.5, 5.33, "mixed", "learned the domain, but it forgot a little"),
-        (4.5, 5.41, "mixed", "learned the domain, but it forgot much"),
+        (4.5, 5.41, "bad", "learned the domain, but it forgot much"),
         (4.5, 5.20, "good", "learned the domain, and its general ability improved"),
         (5.8, 5.30, "bad", "did not learn the domain, and its general ability was kept"),
         (6.1, 5.50, "bad", "did not learn the domain, and it forgot much"),
