@@ -5,6 +5,7 @@ memory can then only be read from its log. This is the same command with one thi
 job is that of the worker that caused it, `128 + signal` when a signal ended it.
 """
 
+import signal
 import sys
 
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -17,12 +18,14 @@ def root_status(exit_codes: list[int]) -> int:
     """Choose the exit status that explains a failure.
 
     Args:
-        exit_codes: Of the workers that had failed when the first failure was seen; negative numbers are signals.
+        exit_codes: Of the workers that did not end well; negative numbers are signals.
 
     Returns:
         The status a shell would show. A signal explains the others: they only lost their connection to that process.
+        SIGTERM explains nothing, it is what torchrun itself sends to the others once one has failed.
     """
-    worst = min(exit_codes)
+    telling = [code for code in exit_codes if code != -signal.SIGTERM]
+    worst = min(telling or exit_codes)
     return 128 - worst if worst < 0 else worst
 
 

@@ -258,7 +258,18 @@ def test_no_training_process_outlives_a_killed_torchrun(ml: MlFolder, start: Sta
 
 
 @pytest.mark.parametrize(
-    ("exit_codes", "status"), [([1], 1), ([3, 3], 3), ([1, -9], 137), ([-9, 1], 137), ([1, -11, 1], 139)]
+    ("exit_codes", "status"),
+    [
+        ([1], 1),
+        ([3, 3], 3),
+        ([1, -9], 137),
+        ([-9, 1], 137),
+        ([1, -11, 1], 139),
+        ([-9, -15], 137),
+        ([-15, -11], 139),
+        ([-15, 1], 1),
+        ([-15], 143),
+    ],
 )
 def test_a_signal_explains_the_other_exit_codes(exit_codes: list[int], status: int) -> None:
     assert root_status(exit_codes) == status
