@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "schema": "Print the JSON Schema of recipe, plan or manifest",
     "models": "List the models a recipe can name",
     "instances": "List the instance types, with prices",
+    "fake": "Start an AWS account on this machine, for trying and for tests",
     "completion": "Print the completion script of a shell",
 }
 """Name, which is also the module in `cloudcpt.cli`, and one line of help, in the order in which people need them."""
