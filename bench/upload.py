@@ -36,9 +36,9 @@ MIB = 1024**2
 def upload_cloudcpt(path: Path, prefix: str) -> None:
     """Send as `cloudcpt submit` does; the BLAKE3 that `validate` saw is given."""
     from cloudcpt.jobs.journal import UploadJournal
-    from cloudcpt.jobs.keys import object_key
     from cloudcpt.jobs.local_file import LocalFile
     from cloudcpt.jobs.upload import upload
+    from cloudcpt.plan.keys import object_key
 
     digest = path.with_suffix(".blake3").read_text()
     key = object_key(prefix, blake3=digest, name=path.name)

@@ -21,11 +21,11 @@ from cloudcpt.errors import CloudcptError
 from cloudcpt.fake.cloud import FakeCloud
 from cloudcpt.fake.faults import CONDITIONAL_CONFLICT, EXPIRED_TOKEN, SLOW_DOWN, TRANSIENT
 from cloudcpt.jobs.journal import UploadJournal
-from cloudcpt.jobs.keys import object_key
 from cloudcpt.jobs.local_file import LocalFile
 from cloudcpt.jobs.stale import abort_stale, stale_uploads
 from cloudcpt.jobs.tally import UploadProgress
 from cloudcpt.jobs.upload import upload
+from cloudcpt.plan.keys import object_key
 from moto_tests.upload_client import PART
 
 BUCKET, PREFIX = "bucket", "team"

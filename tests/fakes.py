@@ -231,4 +231,5 @@ def small_plan(data: Path, *, name: str = "demo", max_runtime_s: int = 0, seed: 
             usd_high=0.0,
             price_source="the machine at hand",
         ),
+        launch=None,
     )

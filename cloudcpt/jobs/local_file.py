@@ -27,7 +27,7 @@ class LocalFile:
         path: Where it is; not a symbolic link.
         size_bytes: As it was validated.
         blake3: Of its content as it was validated, 64 hex digits.
-        key: Where its object goes, see `cloudcpt.jobs.keys`.
+        key: Where its object goes, see `cloudcpt.plan.keys`.
     """
 
     path: Path

@@ -42,10 +42,11 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phase:
-    """A state that the job entered, and when, in seconds since 1970."""
+    """A state that the job entered, and when, in seconds since 1970; `detail` is the service's own word for it."""
 
     state: JobState
     at: float
+    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +64,8 @@ class JobStatus:
         files: Where its files are: a folder or an S3 prefix.
         model: Where the model is once the job has completed.
         is_rehearsal: A tiny random model took the place of the real one, so what it learned means nothing.
+        cost_usd: Billed so far, at the plan's price; None where nothing is billed.
+        link: Page of the service's console; None where there is none.
     """
 
     name: str
@@ -75,6 +78,8 @@ class JobStatus:
     files: str
     model: str | None
     is_rehearsal: bool
+    cost_usd: float | None = None
+    link: str | None = None
 
     @property
     def state(self) -> JobState:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cloudcpt.jobs.journal import UploadJournal
-from cloudcpt.jobs.keys import is_object_key, objects_prefix
 from cloudcpt.jobs.objects import ObjectStore, UploadGone
+from cloudcpt.plan.keys import is_object_key, objects_prefix
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -57,9 +57,9 @@ def lay_out(ml: MlFolder, plan: Plan) -> None:
 
 
 def _link(channel: Path, file: DataFile) -> None:
-    inside = PurePosixPath(file.name)
+    inside = PurePosixPath(file.placed)
     is_inside = not inside.is_absolute() and ".." not in inside.parts
-    assert is_inside, f"`{file.name}` of a plan must stay in its channel"
+    assert is_inside, f"`{file.placed}` of a plan must stay in its channel"
     link = channel / inside
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(file.uri)

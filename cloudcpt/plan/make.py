@@ -106,6 +106,7 @@ def make_plan(
         evaluation=scope.evaluation,
         memory=batching.memory,
         estimate=priced(duration, site.instance, site.world.nodes),
+        launch=None,
     )
     findings = tuple(_findings(loaded, plan, site, model, extent, volumes, scope))
     if any(found.severity is Severity.ERROR for found in findings):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from cloudcpt.errors import PlanError, error
+from cloudcpt.plan.launch import CloudLaunch
 from cloudcpt.wire import SCHEMA_VERSION
 
 
@@ -23,8 +24,8 @@ class DataFile:
     """One input file, identified by its content.
 
     Args:
-        name: Relative to its channel, with `/`; what the trainer opens.
-        uri: Where the client found it: an absolute path, or s3://.
+        name: Relative to the dataset, with `/`; how messages call it.
+        uri: Where the job takes it from: an absolute path for a job on this machine, else s3://.
         size_bytes: Exact size.
         blake3: BLAKE3 of the content, 64 hex digits.
     """
@@ -33,6 +34,16 @@ class DataFile:
     uri: str
     size_bytes: int
     blake3: str
+
+    @property
+    def placed(self) -> str:
+        """Say where in its channel the trainer finds it, with `/`.
+
+        What the client uploaded lies under the hash of its content (`cloudcpt.plan.keys`), and a channel keeps the
+        ends of its keys. Everything else is found under its name.
+        """
+        above, _, name = self.uri.rpartition("/")
+        return f"{self.blake3}/{name}" if above.endswith(f"/{self.blake3}") else self.name
 
 
 SourceRole = Literal["train", "replay", "validation", "general_validation"]
@@ -313,6 +324,7 @@ class Plan:
         seed: Data order, dropout and sampling derive from it.
         log_every_steps: Distance of progress lines; the first and the last step are always logged.
         max_runtime_s: Stop the job after so many seconds; 0 for no limit.
+        launch: What the cloud is told besides; None for a job on this machine.
     """
 
     schema_version: int
@@ -336,6 +348,7 @@ class Plan:
     evaluation: Evaluation
     memory: MemoryFit
     estimate: Estimate
+    launch: CloudLaunch | None
 
     def sources_of(self, *roles: SourceRole) -> tuple[Source, ...]:
         """Pick the sources that play one of the roles, in plan order."""

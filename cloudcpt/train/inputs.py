@@ -41,7 +41,7 @@ def verify_inputs(plan: Plan, ml: MlFolder) -> None:
 
 
 def _fault(channel: str, folder: Path, file: DataFile) -> str | None:
-    path = folder / file.name
+    path = folder / file.placed
     shown = f"`{channel}/{file.name}`"
     if not path.is_file():
         return f"{shown} is missing"

@@ -103,7 +103,7 @@ def _tokenise(source: Source, channel: Path, stream_path: Path, tokenizer: Docum
     lengths, origins = array("Q"), array("Q")
     with stream_path.open("wb") as stream:
         for number, file in enumerate(source.files):
-            for batch in _text_batches(read_records(channel / file.name)):
+            for batch in _text_batches(read_records(channel / file.placed)):
                 for record, ids in zip(batch, tokenizer.encode([record.text for record in batch]), strict=True):
                     stream.write(np.array(ids, dtype=np.uint32).tobytes())
                     lengths.append(len(ids))

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudcpt.errors import InputError
-from cloudcpt.jobs.keys import clean_name, is_object_key, object_key
 from cloudcpt.jobs.parts import (
     MAX_OBJECT_BYTES,
     MAX_PART_BYTES,
@@ -16,6 +15,7 @@ from cloudcpt.jobs.parts import (
     Cut,
     cut,
 )
+from cloudcpt.plan.keys import clean_name, is_object_key, object_key
 
 EDGES = [
     factor * PART_BYTES * MAX_PARTS + more

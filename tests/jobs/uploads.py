@@ -9,10 +9,10 @@ from typing import Any
 from blake3 import blake3
 
 from cloudcpt.errors import CloudcptError
-from cloudcpt.jobs.keys import object_key
 from cloudcpt.jobs.local_file import LocalFile
 from cloudcpt.jobs.tally import UploadProgress
 from cloudcpt.jobs.upload import upload
+from cloudcpt.plan.keys import object_key
 from tests.fake_objects import FakeObjects, JournalOnLine, Killed, Line
 
 PART = 64

@@ -22,6 +22,8 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
         return st.builds(kind, **{field.name: values_of(hints[field.name]) for field in fields(kind)})
     if origin is Literal:
         return st.sampled_from(arguments)
+    if origin is tuple and Ellipsis not in arguments:
+        return st.tuples(*map(values_of, arguments))
     if origin is tuple:
         return st.lists(values_of(arguments[0]), max_size=2).map(tuple)
     if origin in (Union, types.UnionType):

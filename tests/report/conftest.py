@@ -107,6 +107,7 @@ def plan() -> Plan:
             usd_high=0.0,
             price_source="the machine at hand, no charge",
         ),
+        launch=None,
     )
 
 
