@@ -32,9 +32,13 @@ def _cells(row: Instance, source: int) -> list[str]:
     price = usd(row.price_usd_per_hour) if row.price_usd_per_hour else "not public"
     return [
         row.name,
-        f"{row.gpus} x {row.gpu}",
-        f"{row.gpu_memory_bytes / 10**9:.0f} GB",
-        f"{row.bf16_tflops:,.0f}",
+        *_gpu_cells(row),
         f"{row.efa_gbps:,}" if row.efa_gbps else "-",
         f"{price} [{source}]",
     ]
+
+
+def _gpu_cells(row: Instance) -> list[str]:
+    if not row.gpus:
+        return [f"none, {row.vcpus} vCPUs", "-", "-"]
+    return [f"{row.gpus} x {row.gpu}", f"{row.gpu_memory_bytes / 10**9:.0f} GB", f"{row.bf16_tflops:,.0f}"]

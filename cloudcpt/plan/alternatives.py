@@ -44,7 +44,9 @@ def _ways_out(loaded: LoadedRecipe, site: Site, load: Load, allowed_replicas: tu
         (instance.price_usd_per_hour * nodes, nodes, instance)
         for instance in instances().values()
         for nodes in allowed_replicas
-        if instance.price_usd_per_hour and _fits(load, rows, instance.gpu_memory_bytes, nodes * instance.gpus)
+        if instance.gpus
+        and instance.price_usd_per_hour
+        and _fits(load, rows, instance.gpu_memory_bytes, nodes * instance.gpus)
     ]
     if fitting:
         price, nodes, instance = min(fitting, key=lambda choice: choice[:2])

@@ -73,14 +73,15 @@ def duration_of(
     if model.sizes is None:
         return nova_duration(model.spec.size_class, rows * seq_len, site.world.nodes)
     flops = float(rows * seq_len * model.sizes.flops_per_token(seq_len, frozen_base=lora is not None))
+    startup_hours = 0.0 if site.is_here else STARTUP_HOURS
     if site.world.device == "cpu":
-        return cpu_duration(flops, cpus=site.cpus)
+        return cpu_duration(flops, cpus=site.cpus * site.world.nodes, startup_hours=startup_hours)
     return gpu_duration(
         flops,
         gpus=site.world.size,
         tflops=site.tflops,
         recompute=activations == "recompute",
-        startup_hours=0.0 if site.is_here else STARTUP_HOURS,
+        startup_hours=startup_hours,
     )
 
 
@@ -123,15 +124,23 @@ def gpu_duration(flops: float, *, gpus: int, tflops: float, recompute: bool, sta
     return Duration(hours=at_peak / MFU + startup_hours, low=low, high=high, source=source)
 
 
-def cpu_duration(flops: float, *, cpus: int) -> Duration:
-    """Guess the time on CPU cores."""
+def cpu_duration(flops: float, *, cpus: int, startup_hours: float) -> Duration:
+    """Guess the time on CPU cores.
+
+    Args:
+        flops: Of the whole job.
+        cpus: Over all nodes.
+        startup_hours: Added to both ends of the interval.
+    """
     at_one = flops / (cpus * 1e9) / 3600
     source = (
         f"a rough guess: {flops:.3g} FLOPs at {CPU_GFLOPS:g} GFLOP/s ({CPU_GFLOPS_LOW:g} to {CPU_GFLOPS_HIGH:g}) for "
-        f"each of {cpus} cores; not measured here"
+        f"each of {cpus} cores"
+        + (f", and {startup_hours * 60:g} min to start and finish" if startup_hours else "")
+        + "; not measured here"
     )
-    low, high = at_one / CPU_GFLOPS_HIGH, at_one / CPU_GFLOPS_LOW
-    return Duration(hours=at_one / CPU_GFLOPS, low=low, high=high, source=source)
+    low, high = at_one / CPU_GFLOPS_HIGH + startup_hours, at_one / CPU_GFLOPS_LOW + startup_hours
+    return Duration(hours=at_one / CPU_GFLOPS + startup_hours, low=low, high=high, source=source)
 
 
 def priced(duration: Duration, instance: Instance | None, replicas: int) -> Estimate:

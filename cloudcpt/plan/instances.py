@@ -25,7 +25,8 @@ class Instance:
 
     Args:
         name: SageMaker's, such as `ml.p5.48xlarge`.
-        gpu: Chip, such as `H100`.
+        vcpus: Virtual CPUs.
+        gpu: Chip, such as `H100`; empty without one.
         gpus: Per instance.
         gpu_memory_bytes: Of one GPU.
         bf16_tflops: Dense peak of one GPU in TFLOP/s.
@@ -36,6 +37,7 @@ class Instance:
     """
 
     name: str
+    vcpus: int
     gpu: str
     gpus: int
     gpu_memory_bytes: int
@@ -54,6 +56,7 @@ def instances() -> Mapping[str, Instance]:
     return {
         name: Instance(
             name=name,
+            vcpus=row["vcpus"],
             gpu=row["gpu"],
             gpus=row["gpus"],
             gpu_memory_bytes=row["memory_gb"] * 10**9,
@@ -90,7 +93,8 @@ def find_instance(name: str, place: Place | None = None) -> Instance:
 
 def chip_tflops(gpu_name: str) -> float:
     """Give the bf16 peak of a chip by the name its driver reports, in TFLOP/s; 0 when the table does not have it."""
-    return next((row.bf16_tflops for row in instances().values() if row.gpu in gpu_name), 0.0)
+    with_gpus = (row for row in instances().values() if row.gpus)
+    return next((row.bf16_tflops for row in with_gpus if row.gpu in gpu_name), 0.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

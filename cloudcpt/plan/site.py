@@ -28,7 +28,7 @@ class Site:
         world: Processes.
         gpu_memory_bytes: Of one GPU; 0 on CPU.
         tflops: Dense bf16 peak of one GPU; 0 on CPU.
-        cpus: Of the machine at hand; 0 elsewhere.
+        cpus: Of one machine that trains without a GPU; 0 where GPUs do.
     """
 
     target: Target
@@ -74,6 +74,8 @@ def choose_site(loaded: LoadedRecipe, target: Target, machine: Machine) -> Site:
         return _site_here(loaded, target, machine)
     launch, replicas = loaded.recipe.launch, loaded.recipe.run.replicas
     instance = find_instance(launch.instance_type or DEFAULT_INSTANCE, loaded.place("launch", "instance_type"))
+    if not instance.gpus:
+        return _site_on_cpus(loaded, target, instance)
     if launch.device == "cpu":
         message = f"`device: cpu` on `{instance.name}` would leave its {instance.gpus} GPUs idle"
         raise PlanError(error("CPT512", message, place=loaded.place("launch", "device"), hint="leave `device` out"))
@@ -92,6 +94,22 @@ def choose_site(loaded: LoadedRecipe, target: Target, machine: Machine) -> Site:
         tflops=instance.bf16_tflops,
         cpus=0,
     )
+
+
+def _site_on_cpus(loaded: LoadedRecipe, target: Target, instance: Instance) -> Site:
+    launch = loaded.recipe.launch
+    if launch.device == "cuda":
+        message = f"`device: cuda`, and `{instance.name}` has no GPU"
+        hint = "leave `device` out for a rehearsal on its CPUs, or choose another `instance_type`"
+        raise PlanError(error("CPT512", message, place=loaded.place("launch", "device"), hint=hint))
+    world = World(
+        nodes=loaded.recipe.run.replicas,
+        processes_per_node=launch.processes_per_node or 1,
+        device="cpu",
+        instance_type=instance.name,
+        compute_dtype="float32",
+    )
+    return Site(target=target, instance=instance, world=world, gpu_memory_bytes=0, tflops=0.0, cpus=instance.vcpus)
 
 
 def _site_here(loaded: LoadedRecipe, target: Target, machine: Machine) -> Site:
@@ -145,6 +163,9 @@ def site_advice(loaded: LoadedRecipe, site: Site) -> Iterator[Diagnostic]:
     if loaded.recipe.is_nova and site.instance.name != DEFAULT_INSTANCE:
         message = f"AWS publishes recipes for Nova on `{DEFAULT_INSTANCE}` only, not on `{site.instance.name}`"
         yield warning("CPT515", message, place=where)
+    elif not site.instance.gpus:
+        message = f"`{site.instance.name}` has no GPU: good for a rehearsal, too slow for a real model"
+        yield note("CPT574", message, place=where)
     elif site.instance.gpus == 1 and replicas > 1:
         hint = f"one `{DEFAULT_INSTANCE}` has 8 of the same GPUs on a link that is many times faster"
         yield note(

@@ -48,14 +48,14 @@ def test_every_source_says_that_nothing_was_measured_here():
     durations = [
         nova_duration("pro", 1, 6),
         gpu_duration(1.0, gpus=1, tflops=1, recompute=False, startup_hours=0),
-        cpu_duration(1e12, cpus=2),
+        cpu_duration(1e12, cpus=2, startup_hours=0.0),
     ]
     assert all("not measured here" in duration.source for duration in durations)
     assert "full convention" in durations[1].source
 
 
 def test_the_machine_at_hand_costs_nothing():
-    estimate = priced(cpu_duration(1e12, cpus=2), None, 1)
+    estimate = priced(cpu_duration(1e12, cpus=2, startup_hours=0.0), None, 1)
     assert (estimate.usd, estimate.usd_low, estimate.usd_high, estimate.usd_per_instance_hour) == (0, 0, 0, 0)
     assert estimate.hours > 0
 

@@ -6,6 +6,9 @@ from cloudcpt.errors import PlanError
 from cloudcpt.plan.instances import Machine, chip_tflops, find_instance, instances, read_nvidia_smi, this_machine
 
 
+WITHOUT_GPU = {"ml.m5.xlarge", "ml.m5.4xlarge"}
+
+
 def test_every_type_of_the_reference_is_there():
     assert set(instances()) == {
         "ml.p4d.24xlarge",
@@ -16,14 +19,17 @@ def test_every_type_of_the_reference_is_there():
         "ml.p5en.48xlarge",
         "ml.p6-b200.48xlarge",
         "ml.p6-b300.48xlarge",
+        *WITHOUT_GPU,
     }
 
 
 @pytest.mark.parametrize("row", instances().values(), ids=lambda row: row.name)
 def test_every_row_is_whole_and_says_where_its_price_is_from(row):
-    assert row.gpus in (1, 8)
-    assert row.gpu_memory_bytes >= 40 * 10**9
-    assert row.bf16_tflops > 0
+    has_gpus = row.name not in WITHOUT_GPU
+    assert (row.gpus in (1, 8)) == has_gpus
+    assert (row.gpu_memory_bytes >= 40 * 10**9) == has_gpus
+    assert (row.bf16_tflops > 0) == has_gpus
+    assert row.vcpus >= 4
     assert "2026" in row.price_source
     assert row.price_usd_per_hour > 0 or "no public" in row.price_source
 
@@ -80,6 +86,7 @@ def test_only_gpus_that_cuda_will_show_count(visible, gpus):
 def test_a_chip_is_known_by_the_name_of_its_driver():
     assert chip_tflops("NVIDIA H200") == 989.4
     assert chip_tflops("NVIDIA GeForce RTX 4090") == 0
+    assert chip_tflops("") == 0
 
 
 def test_this_machine_has_at_least_one_cpu():

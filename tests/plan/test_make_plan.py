@@ -65,6 +65,17 @@ def test_a_gpu_box_trains_on_its_cpu_when_the_recipe_says_so(desk):
     assert (plan.world.size, plan.world.device) == (1, "cpu")
 
 
+def test_a_machine_without_gpus_rehearses_the_cloud_for_cents(desk):
+    launch = {"target": "sagemaker", "instance_type": "ml.m5.xlarge"}
+    plan, findings = desk.plan(desk.recipe({"launch": launch}))
+    assert (plan.world.size, plan.world.device, plan.world.compute_dtype) == (1, "cpu", "float32")
+    assert plan.world.instance_type == "ml.m5.xlarge"
+    assert (plan.memory.terms, plan.estimate.usd_per_instance_hour) == ((), 0.23)
+    assert 0 < plan.estimate.usd_low < plan.estimate.usd < plan.estimate.usd_high
+    assert "CPT574" in [found.code for found in findings]
+    assert "CPT512" in refusals(desk, desk.recipe({"launch": {**launch, "device": "cuda"}}))
+
+
 def test_the_micro_batch_is_the_largest_divisor_up_to_the_recipes_bound(desk):
     plan, _ = desk.plan(desk.recipe({"training_config": {"micro_batch_size": 12}}))
     assert (plan.geometry.micro_batch_rows, plan.geometry.accumulation) == (8, 4)
