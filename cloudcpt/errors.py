@@ -15,7 +15,7 @@
 
 A diagnostic has a stable code (`CPT204`), one sentence, a place and a hint; `codes.toml` explains every code.
 Ranges: 0xx syntax and shape of a recipe, 1xx values, 2xx fields that contradict each other, 3xx data,
-4xx where the job runs, 5xx plan: fit, time and cost, 6xx training, 9xx ours.
+4xx where the job runs, 5xx plan: fit, time and cost, 6xx training, 7xx the account, 9xx ours.
 """
 
 import tomllib

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from cloudcpt.cli.main import COMMANDS, EXIT_CODES, cli
+from cloudcpt.cli.main import COMMANDS, EXIT_CODES, cli, command_module
 from cloudcpt.cli.reference import recipe_fields
 from cloudcpt.errors import explanations
 from cloudcpt.recipe.schema import recipe_schema
@@ -67,7 +67,7 @@ def _commands() -> str:
     lines += [f"| {int(code)} | {meaning} |" for code, meaning in EXIT_CODES.items()]
     parent = click.Context(cli, info_name="cloudcpt", **cli.context_settings)
     for name in COMMANDS:
-        command = importlib.import_module(f"cloudcpt.cli.{name}").command
+        command = importlib.import_module(command_module(name)).command
         # A fixed width: the page must not depend on the terminal that made it.
         context = click.Context(command, info_name=name, parent=parent, terminal_width=100, max_content_width=100)
         lines += ["", f"## {name}", "", "```text", command.get_help(context).rstrip(), "```"]

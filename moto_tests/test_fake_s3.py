@@ -310,6 +310,11 @@ def test_uploads_under_way_are_listed_with_their_age_and_can_be_aborted(cloud, s
     assert refused(s3.list_parts, Bucket=BUCKET, Key="a/1", UploadId=ids[0], **OWNER)[:2] == ("NoSuchUpload", 404)
 
 
+def test_uploads_to_a_bucket_that_is_not_there_are_not_listed_as_none(s3):
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        s3.list_multipart_uploads(Bucket="nobody-has-this", **OWNER)
+
+
 @pytest.mark.parametrize(
     ("how", "outcome"),
     [("NoSuchUpload", "NoSuchUpload"), ("PreconditionFailed", "PreconditionFailed"), ("success", "")],

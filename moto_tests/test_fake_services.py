@@ -19,7 +19,9 @@ from cloudcpt.fake.faults import EXPIRED_TOKEN, EXPIRED_TOKEN_JSON, THROTTLED, F
 from cloudcpt.fake.quotas import quota_code
 
 BY_HAND = """
+import signal
 from cloudcpt.fake.by_hand import run_by_hand
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background hands down SIG_IGN
 run_by_hand(lambda line: print(line, flush=True), runs=False, speed=60.0, ports={}, quotas={"ml.p5.48xlarge": 2})
 """
 

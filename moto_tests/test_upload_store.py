@@ -83,6 +83,15 @@ def test_the_owner_goes_with_every_request(cloud, store):
     assert {call.headers.get("x-amz-expected-bucket-owner") for call in calls} == {cloud.account_id}
 
 
+def test_the_owner_goes_also_with_what_botocore_asks_by_itself(cloud, store):
+    cloud.s3.faults.add(EXPIRED_TOKEN, times=99)
+    with suppress(CredentialsExpired):
+        store.head("p/k")
+    calls = cloud.s3.calls.all()
+    assert "HeadBucket" in {call.operation for call in calls}
+    assert {call.headers.get("x-amz-expected-bucket-owner") for call in calls} == {cloud.account_id}
+
+
 def test_bytes_leave_with_one_checksum_and_are_not_hashed_a_second_time(cloud, store):
     call_everything(store)
     for call in (*cloud.s3.calls.all("UploadPart"), *cloud.s3.calls.all("PutObject")):
@@ -240,6 +249,16 @@ def test_a_lost_answer_to_complete_leaves_the_object_whatever_the_second_answer_
         finish(store, upload_id, etags)
         assert how == "success"
     assert store.head("p/k").size_bytes == len(FIRST) + 8
+
+
+def test_a_completion_that_fails_after_its_answer_has_begun_is_asked_for_again(cloud, store):
+    """S3 sends `200 OK` before it knows how a long completion ends, and the error in the body."""
+    upload_id, etags = begin(store)
+    late = Fault(kind=FaultKind.REFUSE, status=200, code="InternalError", message="We encountered an internal error.")
+    cloud.s3.faults.add(late, operation="CompleteMultipartUpload")
+    finish(store, upload_id, etags)
+    assert store.head("p/k").size_bytes == len(FIRST) + 8
+    assert len(cloud.s3.calls.all("CompleteMultipartUpload")) == 2
 
 
 def test_many_parts_are_listed_to_the_last(cloud, store):

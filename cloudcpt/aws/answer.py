@@ -18,6 +18,9 @@ _ACTIONS = {
     "PutObject": "`s3:PutObject`",
     "GetObject": "`s3:GetObject`",
     "AbortMultipartUpload": "`s3:AbortMultipartUpload`",
+    "GetBucketPolicyStatus": "`s3:GetBucketPolicyStatus`",
+    "GetPublicAccessBlock": "`s3:GetBucketPublicAccessBlock`",
+    "GetBucketLifecycleConfiguration": "`s3:GetLifecycleConfiguration`",
 }
 """Operations that ask for a permission of another name. Source: Amazon S3 user guide, "Required permissions for S3 API
 operations", 2026-11. S3 names the action in its text only when caller and bucket are of one organization."""

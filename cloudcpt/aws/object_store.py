@@ -35,6 +35,11 @@ class S3ObjectStore:
         self._bound = {"Bucket": bucket, "ExpectedBucketOwner": owner}
         self._sealed = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
         self._retries = Retries(self._client)
+        # After an answer that it does not understand botocore asks by itself which region the bucket is in.
+        self._client.meta.events.register("provide-client-params.s3.HeadBucket", self._name_owner)
+
+    def _name_owner(self, params: dict[str, Any], **_: object) -> None:
+        params.update(self._bound)
 
     @property
     def uri(self) -> str:

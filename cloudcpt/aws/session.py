@@ -3,12 +3,15 @@
 Credentials come from wherever boto3 finds them and are never looked at here.
 """
 
+import os
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import NoCredentialsError
 
 import cloudcpt
 from cloudcpt.aws.errors import translated
@@ -37,29 +40,60 @@ class Identity:
     arn: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Credentials:
+    """Where credentials come from, as botocore names it, and when they end; None when they do not, or do not say."""
+
+    source: str
+    expires_at: datetime | None
+
+
+def configured_region() -> str:
+    """Say which region the user's configuration names; empty when it names none.
+
+    Raises:
+        SetupError: the configuration cannot be read.
+    """
+    with translated("read the configuration"):
+        found: str | None = boto3.Session(region_name=_region("")).region_name
+    return found or ""
+
+
+def _region(named: str) -> str | None:
+    # boto3 itself looks at $AWS_DEFAULT_REGION only, and every other tool of AWS at $AWS_REGION first.
+    return named or os.environ.get("AWS_REGION") or None
+
+
 class AwsSession:
     """Credentials and a region, from the user's configuration.
 
     Args:
         region: Where to work; the configured one when empty.
         profile: Of the user's configuration; the default one when empty.
+        attempts: How often a request is tried that may pass; few where a person only wants to know.
 
     Raises:
         SetupError: there is no such profile, or no region at all.
     """
 
-    def __init__(self, *, region: str = "", profile: str = "") -> None:
+    def __init__(self, *, region: str = "", profile: str = "", attempts: int = ATTEMPTS) -> None:
         with translated("read the configuration"):
-            self._session = boto3.Session(region_name=region or None, profile_name=profile or None)
+            self._session = boto3.Session(region_name=_region(region), profile_name=profile or None)
         if not self._session.region_name:
             hint = "set `launch.region` in the recipe, or $AWS_REGION"
             raise SetupError(error("CPT406", "no AWS region is set", hint=hint))
         self.region: str = self._session.region_name
+        self._attempts = attempts
 
-    def client(self, service: str) -> Any:  # boto3 makes its clients at run time, they have no types
-        """Make a client; making one takes a tenth of a second, so keep it."""
+    def client(self, service: str, *, region: str = "") -> Any:  # boto3 makes its clients at run time: no types
+        """Make a client; making one takes a tenth of a second, so keep it.
+
+        Args:
+            service: As boto3 names it.
+            region: For a service that has endpoints elsewhere only; the session's own when empty.
+        """
         config = Config(
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": self._attempts},
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=READ_TIMEOUT_S,
             max_pool_connections=CONNECTIONS,
@@ -69,7 +103,21 @@ class AwsSession:
             s3={"payload_signing_enabled": False},
         )
         with translated(f"set up `{service}`"):
-            return self._session.client(service, config=config)
+            return self._session.client(service, region_name=region or self.region, config=config)
+
+    @property
+    def credentials(self) -> Credentials:
+        """Say where the credentials come from; what they are is not looked at.
+
+        Raises:
+            SetupError: there are none.
+        """
+        with translated("look at the account"):
+            found = self._session.get_credentials()
+            if found is None:
+                raise NoCredentialsError
+        # Only botocore's refreshable kind has an end; it has no public name for it.
+        return Credentials(source=found.method or "unknown", expires_at=getattr(found, "_expiry_time", None))
 
     @cached_property
     def identity(self) -> Identity:

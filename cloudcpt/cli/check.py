@@ -1,7 +1,6 @@
 """Check one dataset with progress on stderr; what `validate` does to data, and every command that plans."""
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloudcpt.cli import render
@@ -9,20 +8,22 @@ from cloudcpt.cli.quantities import count, size
 
 if TYPE_CHECKING:
     from cloudcpt.dataset.check import DatasetReport
+    from cloudcpt.dataset.places import DataPlace
 
 
-def check(path: str, base: Path, *, first: int) -> "DatasetReport":
+def check(path: str, place: "DataPlace", *, first: int) -> "DatasetReport":
     """Check a file, a folder or a glob, showing how far it is and how fast.
 
     Args:
         path: As the user or the recipe names it.
-        base: Folder that a relative path starts from.
+        place: Where the data is.
         first: Findings of each code to keep; all are counted.
 
     Raises:
         DatasetError: there is nothing to check at `path`.
+        CloudcptError: S3 cannot be read.
     """
-    from cloudcpt.dataset.check import CheckProgress, check_dataset
+    from cloudcpt.dataset.check import CheckProgress, check_in
 
     start = time.monotonic()
     with render.live_progress(f"checking {path}") as progress:
@@ -32,4 +33,4 @@ def check(path: str, base: Path, *, first: int) -> "DatasetReport":
             detail = f"{count(seen.documents)} documents, {size(rate)}/s"
             progress.update(seen.bytes_done, seen.bytes_total, detail)
 
-        return check_dataset(path, base, first=first, progress=show)
+        return check_in(place, path, first=first, progress=show)

@@ -1,6 +1,7 @@
 """`cloudcpt fake`: an AWS account on this machine, to try everything without one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 
 import click
 
@@ -18,6 +19,19 @@ def _pairs(context: click.Context, option: click.Parameter, values: Sequence[str
             raise click.BadParameter(f"`{value}` is not NAME=NUMBER", context, option)
         pairs[name] = int(number)
     return pairs
+
+
+def _refuse_unknown(option: str, given: Mapping[str, int], known: Collection[str], what: str) -> None:
+    """Refuse a name that the fake would only pass over.
+
+    Raises:
+        BadParameter: with the nearest name that there is.
+    """
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.5)
+            more = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(sorted(known)[:10])}"
+            raise click.BadParameter(f"there is no {what} `{name}`; {more}", param_hint=option)
 
 
 @click.command()
@@ -48,5 +62,9 @@ def command(runs: bool, speed: float, ports: dict[str, int], quotas: dict[str, i
     and forgets everything. It needs `pip install 'cloudcpt[fake]'`.
     """
     from cloudcpt.fake.by_hand import run_by_hand
+    from cloudcpt.fake.cloud import SERVICES
+    from cloudcpt.fake.shapes import training_instance_types
 
+    _refuse_unknown("--port", ports, SERVICES, "service")
+    _refuse_unknown("--quota", quotas, training_instance_types(), "instance type")
     run_by_hand(click.echo, runs=runs, speed=speed, ports=ports, quotas=quotas)

@@ -4,7 +4,7 @@ import time
 from dataclasses import asdict
 
 from cloudcpt.cli import render
-from cloudcpt.cli.quantities import count, duration
+from cloudcpt.cli.quantities import count, duration, usd
 from cloudcpt.errors import ExitCode
 from cloudcpt.jobs.outcome import outcome_error
 from cloudcpt.jobs.ports import JobState, JobStatus
@@ -21,7 +21,13 @@ def show_job(status: JobStatus) -> None:
     pairs = [("job", status.name), ("state", _state(status)), ("runs on", status.target)]
     if status.progress and not status.state.is_final:
         pairs.append(("progress", progress_words(status.progress)))
-    render.show_pairs([*pairs, ("states", _timeline(status)), *result_pairs(status), ("files", status.files)])
+    pairs += _timeline(status)
+    if status.cost_usd is not None:
+        pairs.append(("cost", f"{usd(status.cost_usd)} {'in all' if status.state.is_final else 'so far'}, estimated"))
+    pairs += [*result_pairs(status), ("files", status.files)]
+    if status.link:
+        pairs.append(("console", status.link))
+    render.show_pairs(pairs)
 
 
 def result_pairs(status: JobStatus) -> list[tuple[str, str]]:
@@ -58,8 +64,12 @@ def evaluation_words(evaluation: Evaluation) -> str:
     )
 
 
-def show_end(status: JobStatus) -> ExitCode:
+def show_end(status: JobStatus, *, typed: str = "") -> ExitCode:
     """Print why a job failed or was stopped, if it did, and what to do next.
+
+    Args:
+        status: Of the job.
+        typed: Command that shows this; it is not advised again.
 
     Returns:
         What the command that waited for it exits with.
@@ -67,19 +77,20 @@ def show_end(status: JobStatus) -> ExitCode:
     ended = outcome_error(status)
     if ended is not None:
         render.show_diagnostics(ended.diagnostics)
-    show_next(status)
+    show_next(status, typed=typed)
     return ended.exit_code if ended else ExitCode.OK
 
 
-def show_next(status: JobStatus) -> None:
-    """Print the commands that make sense now, on stderr."""
+def show_next(status: JobStatus, *, typed: str = "") -> None:
+    """Print the commands that make sense now, on stderr, but for the one that was just typed."""
     name = status.name
     commands = {
         JobState.COMPLETED: (f"fetch {name}", f"report {name}"),
         JobState.FAILED: (f"logs {name} --tail 50", f"status {name}"),
         JobState.STOPPED: (f"logs {name} --tail 50", f"status {name}"),
     }.get(status.state, (f"status {name}", f"logs -f {name}", f"stop {name}"))
-    for number, words in enumerate(commands):
+    others = [words for words in commands if words.split()[0] != typed]
+    for number, words in enumerate(others):
         render.err().print(f"{'next:' if number == 0 else '     '} cloudcpt {words}", style="faint")
 
 
@@ -95,6 +106,22 @@ def _state(status: JobStatus) -> str:
     return f"{status.state}, started {age(status.created_at)}"
 
 
-def _timeline(status: JobStatus) -> str:
-    stamps = [f"{phase.state} {time.strftime('%H:%M:%S', time.localtime(phase.at))}" for phase in status.phases]
-    return time.strftime("%Y-%m-%d: ", time.localtime(status.created_at)) + ", ".join(stamps)
+def _timeline(status: JobStatus) -> list[tuple[str, str]]:
+    """Say when the job entered which state: in one line, or a line each where the service has words of its own."""
+    day = time.strftime("%Y-%m-%d", time.localtime(status.created_at))
+    if not any(phase.detail for phase in status.phases):
+        stamps = [f"{phase.state} {_clock(phase.at, status.created_at)}" for phase in status.phases]
+        return [("states", f"{day}: " + ", ".join(stamps))]
+    ends = [*(phase.at for phase in status.phases[1:]), None]
+    lines = [f"{day}, local time"]
+    for phase, end in zip(status.phases, ends, strict=True):
+        lasted = duration(end - phase.at) if end is not None else ""
+        stamp = _clock(phase.at, status.created_at)
+        lines.append(f"{stamp}  {phase.state:<10} {phase.detail:<20} {lasted}".rstrip())
+    return [("states" if number == 0 else "", line) for number, line in enumerate(lines)]
+
+
+def _clock(at: float, first: float) -> str:
+    """Write the time of day, with the date on any other day than the first."""
+    now, then = time.localtime(at), time.localtime(first)
+    return time.strftime("%H:%M:%S" if now[:3] == then[:3] else "%m-%d %H:%M:%S", now)

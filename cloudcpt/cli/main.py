@@ -26,22 +26,31 @@ COMMANDS: dict[str, str] = {
     "init": "Write a commented recipe to start from",
     "validate": "Find every mistake in recipes and datasets",
     "plan": "Show what a recipe will do, how long and for how much",
+    "render": "Make a Nova recipe ready for AWS's own launcher",
     "submit": "Start the one job of a recipe",
     "list": "List jobs",
     "status": "Show where a job stands",
     "logs": "Show or follow the log of a job",
+    "metrics": "Draw what a job has measured so far",
     "stop": "Stop a job",
     "fetch": "Get the model of a finished job and verify every file",
     "report": "Write what a job learned and forgot as one HTML page",
+    "describe": "Show everything that is known about a job",
+    "open": "Open the page of a job in the AWS console",
     "delete": "Delete the folder of a job",
+    "clean": "Abort unfinished uploads that nobody will go on with",
     "explain": "Explain a diagnostic code or a recipe field",
     "schema": "Print the JSON Schema of recipe, plan or manifest",
     "models": "List the models a recipe can name",
     "instances": "List the instance types, with prices",
+    "doctor": "Look at this machine and at the AWS account",
+    "iam": "Print the IAM policies that jobs need",
     "fake": "Start an AWS account on this machine, for trying and for tests",
     "completion": "Print the completion script of a shell",
 }
-"""Name, which is also the module in `cloudcpt.cli`, and one line of help, in the order in which people need them."""
+"""Name and one line of help, in the order in which people need them."""
+
+_MODULES = {"render": "render_recipe"}  # `cloudcpt.cli.render` knows the colours
 
 EXIT_CODES: dict[ExitCode, str] = {
     ExitCode.OK: "success",
@@ -66,6 +75,11 @@ SIGPIPE_EXIT = 128 + signal.SIGPIPE
 _NOTHING_MORE_CAN_BE_WRITTEN = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT)
 
 
+def command_module(name: str) -> str:
+    """Name the module of a command, which is called like it unless that name is taken."""
+    return f"cloudcpt.cli.{_MODULES.get(name, name)}"
+
+
 class CommandTable(click.Group):
     """A group that knows its commands by name and help, and imports one when it is asked for."""
 
@@ -77,8 +91,8 @@ class CommandTable(click.Group):
         """Import the module of a command; None when there is no such command."""
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"cloudcpt.cli.{cmd_name}").command
-        assert isinstance(command, click.Command), f"`cloudcpt.cli.{cmd_name}.command` is not a click command"
+        command = importlib.import_module(command_module(cmd_name)).command
+        assert isinstance(command, click.Command), f"`{command_module(cmd_name)}.command` is not a click command"
         return command
 
     def resolve_command(

@@ -3,7 +3,7 @@
 import textwrap
 
 from cloudcpt.cli import render
-from cloudcpt.cli.quantities import count, duration, gpu_memory, plural, rough, sparkline, usd
+from cloudcpt.cli.quantities import around, count, duration, gpu_memory, plural, rough, sparkline, usd
 from cloudcpt.plan.geometry import padding_share
 from cloudcpt.plan.plan import Estimate, Plan, Source
 from cloudcpt.plan.schedule import preview
@@ -159,11 +159,11 @@ def _wrapped(text: str) -> list[tuple[str, str]]:
 
 def _time(estimate: Estimate) -> str:
     low, high = duration(estimate.hours_low * 3600), duration(estimate.hours_high * 3600)
-    return f"about {duration(estimate.hours * 3600)} ({low} to {high})"
+    return around(duration(estimate.hours * 3600), low, high)
 
 
 def _cost(plan: Plan) -> str:
     estimate = plan.estimate
     if not estimate.usd_per_instance_hour:
         return "no charge on this machine" if plan.world.instance_type == "local" else "no public price"
-    return f"about {usd(estimate.usd)} ({usd(estimate.usd_low)} to {usd(estimate.usd_high)})"
+    return around(usd(estimate.usd), usd(estimate.usd_low), usd(estimate.usd_high))

@@ -8,13 +8,28 @@ planned with only when the user says how much of it to assume.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloudcpt.cli import render
 from cloudcpt.cli.check import check
-from cloudcpt.errors import CloudcptError, DatasetError, Diagnostic, InputError, Place, Related, Severity, note
+from cloudcpt.cli.input_places import InputPlaces
+from cloudcpt.cli.model_in_s3 import model_in_s3
+from cloudcpt.dataset.places import is_in_s3
+from cloudcpt.errors import (
+    CloudcptError,
+    DatasetError,
+    Diagnostic,
+    InputError,
+    Place,
+    Related,
+    ServiceRefused,
+    SetupError,
+    Severity,
+    TransientError,
+    note,
+)
 
 if TYPE_CHECKING:
     from cloudcpt.dataset.check import DatasetReport
@@ -28,13 +43,6 @@ _UNCHECKED = "CPT395"
 _NOT_THERE = {"CPT300", "CPT301"}
 """Codes of a path with nothing behind it, unlike data that is there and wrong."""
 
-_NAMED_BY = {
-    "train": ("run", "data_s3_path"),
-    "validation": ("run", "validation_data_s3_path"),
-    "general_validation": ("eval", "general_data_path"),
-}
-"""The recipe key that names the dataset of a role; replay sources are a list of their own."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
@@ -45,12 +53,14 @@ class Prepared:
         loaded: None when the recipe itself is wrong.
         reports: Of the datasets that could be checked, by channel.
         plan: None when something is wrong, or when a dataset cannot be checked from here.
+        paths: Where the files lie that have to be uploaded for the plan, by BLAKE3; empty for a job on this machine.
     """
 
     findings: tuple[tuple[Diagnostic, ...], ...]
     loaded: "LoadedRecipe | None"
     reports: "Mapping[str, DatasetReport]"
     plan: "Plan | None"
+    paths: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -98,7 +108,11 @@ def prepare(
         stand_in: Plan a rehearsal on a tiny random model.
         samples: Rows to assume for each dataset that cannot be read from here; 0 plans with data that was read only.
         first: Findings of each code to keep per dataset.
+
+    Raises:
+        TransientError: reading from S3 began and could not go on.
     """
+    from cloudcpt.plan.addresses import local_paths
     from cloudcpt.plan.inputs import recipe_inputs
     from cloudcpt.recipe.load import load_recipe
 
@@ -106,51 +120,54 @@ def prepare(
         loaded = load_recipe(path)
     except InputError as exc:
         return Prepared(findings=(exc.diagnostics,), loaded=None, reports={}, plan=None)
-    inputs = recipe_inputs(loaded)
-    findings = [loaded.diagnostics, () if samples else _in_s3(loaded, inputs)]
+    inputs, places = recipe_inputs(loaded), _places_of(loaded)
+    away = [source for source in inputs if is_in_s3(source.path)]
+    trouble = places.out_of_reach(away[0].path) if away and not samples else None
+    findings = [loaded.diagnostics, _unread(loaded, away, trouble) if trouble else ()]
     reports: dict[str, DatasetReport] = {}
     for source in inputs:
-        if source.path and not _is_in_s3(source):
-            report, found = _check_input(loaded, source, first)
+        if source.path and not (source in away and (samples or trouble)):
+            report, found = _check_input(loaded, places, source, first)
             findings.append(_without_missing(found) if samples else found)
             if report is not None:
                 reports[source.channel] = report
     prepared = Prepared(findings=tuple(filter(None, findings)), loaded=loaded, reports=reports, plan=None)
     if prepared.errors or (len(reports) < len(inputs) and not samples):
         return prepared
-    plan, found = _plan(loaded, reports, target=target, stand_in=stand_in, samples=samples)
-    return replace(prepared, findings=(*prepared.findings, *filter(None, [found])), plan=plan)
+    plan, found = _plan(loaded, reports, places, target=target, stand_in=stand_in, samples=samples)
+    paths = local_paths(loaded, reports, plan) if plan else {}
+    return replace(prepared, findings=(*prepared.findings, *filter(None, [found])), plan=plan, paths=paths)
 
 
-def _is_in_s3(source: "DataInput") -> bool:
-    return source.path.startswith("s3://")
+def _places_of(loaded: "LoadedRecipe") -> InputPlaces:
+    launch = loaded.recipe.launch
+    return InputPlaces(_as_typed(loaded.folder), region=launch.region, owner=launch.account_id)
 
 
-def _in_s3(loaded: "LoadedRecipe", inputs: "Sequence[DataInput]") -> tuple[Diagnostic, ...]:
-    """Say once which datasets are out of sight, with all their places."""
-    away = [source for source in inputs if _is_in_s3(source)]
-    if not away:
-        return ()
-    if len(away) == 1:
-        message = f"`{away[0].path}` is in S3, which is not read from here: it is not checked and not planned with"
-    else:
-        message = f"{len(away)} datasets are in S3, which is not read from here: not checked and not planned with"
-    places = [_where_named(loaded, source) for source in away]
+def _unread(loaded: "LoadedRecipe", away: "Sequence[DataInput]", trouble: CloudcptError) -> tuple[Diagnostic, ...]:
+    """Say once which datasets are out of sight, with all their places and the reason."""
+    which = f"`{away[0].path}` is" if len(away) == 1 else f"{len(away)} datasets are"
+    message = f"{which} in S3, which is not read from here, so not checked and not planned with: {_reason(trouble)}"
+    places = [loaded.place(*source.named_by) for source in away]
     related = tuple(Related(place=place, label="and this") for place in places[1:] if place is not None)
     hint = (
-        "name local files: they are checked, planned with and uploaded when the job is submitted; or "
+        "sign in to AWS, or name local files, which are uploaded when the job is submitted; or "
         "`cloudcpt plan --samples 100000` plans with an assumed amount"
     )
     return (replace(note(_UNCHECKED, message, place=places[0], hint=hint), related=related),)
 
 
+def _reason(trouble: CloudcptError) -> str:
+    return trouble.diagnostics[0].message
+
+
 def _check_input(
-    loaded: "LoadedRecipe", source: "DataInput", first: int
+    loaded: "LoadedRecipe", places: InputPlaces, source: "DataInput", first: int
 ) -> "tuple[DatasetReport | None, tuple[Diagnostic, ...]]":
-    named_here = _where_named(loaded, source)
+    named_here = loaded.place(*source.named_by)
     try:
-        report = check(source.path, _as_typed(loaded.folder), first=first)
-    except DatasetError as exc:
+        report = check(source.path, places, first=first)
+    except (DatasetError, SetupError, ServiceRefused) as exc:
         return None, tuple(_with_place(found, named_here) for found in exc.diagnostics)
     return report, report.diagnostics
 
@@ -165,15 +182,6 @@ def _as_typed(folder: Path) -> Path:
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
-def _where_named(loaded: "LoadedRecipe", source: "DataInput") -> Place | None:
-    if source.role == "replay":
-        mixing = loaded.recipe.data_mixing
-        assert mixing is not None, "only `data_mixing` names replay sources"
-        index = [mixed.name for mixed in mixing.sources].index(source.name)
-        return loaded.place("data_mixing", "sources", index, "path")
-    return loaded.place(*_NAMED_BY[source.role])
-
-
 def _with_place(found: Diagnostic, named_here: Place | None) -> Diagnostic:
     """Let a finding about a whole dataset point at the line of the recipe that names the dataset."""
     if named_here is None or (found.place is not None and found.place.line is not None):
@@ -182,13 +190,44 @@ def _with_place(found: Diagnostic, named_here: Place | None) -> Diagnostic:
 
 
 def _plan(
-    loaded: "LoadedRecipe", reports: "Mapping[str, DatasetReport]", *, target: str | None, stand_in: bool, samples: int
+    loaded: "LoadedRecipe",
+    reports: "Mapping[str, DatasetReport]",
+    places: InputPlaces,
+    *,
+    target: str | None,
+    stand_in: bool,
+    samples: int,
 ) -> "tuple[Plan | None, tuple[Diagnostic, ...]]":
     from cloudcpt.plan.instances import this_machine
     from cloudcpt.plan.make import make_plan
 
-    machine = this_machine()
+    notes: tuple[Diagnostic, ...] = ()
     try:
-        return make_plan(loaded, reports, target=target, stand_in=stand_in, assumed_rows=samples, machine=machine)
+        with model_in_s3(loaded, places, stand_in=stand_in) as (model, notes):
+            plan, found = make_plan(
+                loaded,
+                reports,
+                target=target,
+                stand_in=stand_in,
+                assumed_rows=samples,
+                region=_configured_region(loaded, target),
+                machine=this_machine(),
+                place=places,
+                model_in_s3=model,
+            )
+    except TransientError:
+        raise
     except CloudcptError as exc:
-        return None, exc.diagnostics
+        return None, (*notes, *exc.diagnostics)
+    return plan, (*notes, *found)
+
+
+def _configured_region(loaded: "LoadedRecipe", target: str | None) -> str:
+    """Look the Region up where the plan needs one and the recipe names none; reading it loads all of boto3."""
+    from cloudcpt.plan.site import choose_target
+
+    if loaded.recipe.launch.region or choose_target(loaded, target) in ("local", "container"):
+        return ""
+    from cloudcpt.aws.session import configured_region
+
+    return configured_region()

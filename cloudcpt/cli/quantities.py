@@ -55,6 +55,11 @@ def usd(amount: float) -> str:
     return f"${amount:,.2f}" if abs(amount) < 100 else f"${amount:,.0f}"
 
 
+def around(middle: str, low: str, high: str) -> str:
+    """Write an estimate with its range, where the range is wide enough to be seen: `about $2.10 ($1.60 to $4.20)`."""
+    return f"about {middle}" if low == middle == high else f"about {middle} ({low} to {high})"
+
+
 def plural(number: int, noun: str) -> str:
     """Write a number with its noun: `1 error`, `2 errors`, `2 processes`."""
     ending = "" if number == 1 else "es" if noun.endswith("s") else "s"

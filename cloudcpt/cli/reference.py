@@ -95,6 +95,8 @@ def _type(node: Schema, root: Schema) -> str:
         items = [*node.get("prefixItems", ()), node["items"]] if "items" in node else node.get("prefixItems", ())
         names = dict.fromkeys(_type(branch, root) for item in items for branch in _branches(item, root))
         return f"list of {' or '.join(names)}"
+    if isinstance(value := node.get("additionalProperties"), dict):
+        return f"names, each with {' or '.join(_type(branch, root) for branch in _branches(value, root))}"
     if kind is None:
         values = node.get("enum", [node["const"]] if "const" in node else [])
         return " or ".join(dict.fromkeys("text" if isinstance(value, str) else "number" for value in values)) or "any"
@@ -125,4 +127,5 @@ _BOUND_WORDS = {
     "exclusiveMaximum": "below {}",
     "minItems": "at least {} items",
     "maxItems": "at most {} items",
+    "maxProperties": "at most {}",
 }

@@ -96,6 +96,11 @@ training_config:
 
 launch:
   target: local  # or container, sagemaker, hyperpod
+  # sagemaker needs `run.output_s3_path`, and of your account:
+  # region: us-east-1
+  # role: arn:aws:iam::123456789012:role/cloudcpt-training
+  # image: 123456789012.dkr.ecr.us-east-1.amazonaws.com/cloudcpt@sha256:...  # the digest that `docker push` prints
+  # budget_usd: 100  # refuses a dearer plan, and stops a job before it costs more
 """
 
 

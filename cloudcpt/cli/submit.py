@@ -2,20 +2,26 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cloudcpt.cli import render
+from cloudcpt.cli.command_line import command_line
 from cloudcpt.cli.job_view import job_document, result_pairs, show_end, show_next
+from cloudcpt.cli.places import Places
 from cloudcpt.cli.plan import TARGETS
 from cloudcpt.cli.plan_view import plan_line
-from cloudcpt.cli.prepare import prepare
+from cloudcpt.cli.prepare import Prepared, prepare
 from cloudcpt.cli.watch import watch
-from cloudcpt.errors import PlanError, SetupError, error
-from cloudcpt.jobs.ports import JobStatus
+from cloudcpt.errors import Diagnostic, Place, PlanError, SetupError, error
+from cloudcpt.jobs.ports import JobStatus, Submission
 from cloudcpt.jobs.submit import submit
 from cloudcpt.local.engine import LocalEngine
-from cloudcpt.plan.plan import Plan
+from cloudcpt.plan.plan import Plan, read_plan
+
+if TYPE_CHECKING:
+    from cloudcpt.recipe.load import LoadedRecipe
 
 
 @click.command()
@@ -24,71 +30,145 @@ from cloudcpt.plan.plan import Plan
 @click.option("--follow", is_flag=True, help="Show the job until it has ended; Ctrl-C leaves the job alone.")
 @click.option("--force", is_flag=True, help="Start over when the job of this plan failed or was stopped.")
 @click.option("--stand-in", is_flag=True, help="Rehearse on a tiny random model instead of the named one.")
-@click.option("--dry-run", is_flag=True, help="Print what would be created, as JSON, and create nothing.")
+@click.option(
+    "--plan",
+    "saved",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Insist on the plan that `plan --save` wrote: refuse when recipe or data give another one now.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be sent or made, as JSON, and do neither.")
 @click.option("--yes", is_flag=True, help="Do not ask before money is spent; target `local` spends none.")
 @render.output_option
-@click.make_pass_decorator(LocalEngine, ensure=True)
+@click.make_pass_decorator(Places, ensure=True)
 @click.pass_context
 def command(
     context: click.Context,
-    engine: LocalEngine,
+    places: Places,
     recipe: Path,
     target: str | None,
     follow: bool,
     force: bool,
     stand_in: bool,
+    saved: Path | None,
     dry_run: bool,
-    yes: bool,  # noqa: ARG001  # scripts may say it for every target
+    yes: bool,
     output: str,
 ) -> None:
     """Check RECIPE and its data, plan it, and start its job.
 
     A plan is one job: submitting it again finds the job, running or completed, and starts nothing. The job goes on when
     this command or the terminal is gone.
+
+    For the cloud the account is looked at first, then the cost is shown and asked about, then what the job reads is
+    uploaded. An upload that was cut off goes on where it was when the same command is given again.
     """
-    _refuse_what_cannot_run_here(recipe, target, stand_in=stand_in)
-    plan = prepare(recipe, target=target, stand_in=stand_in).require_plan()
+    _refuse_what_cannot_run(recipe, target, stand_in=stand_in)
+    prepared = prepare(recipe, target=target, stand_in=stand_in)
+    plan = prepared.require_plan()
+    if saved is not None:
+        _refuse_another(read_plan(saved), plan, saved)
     if dry_run:
-        render.print_json(_preview(engine, plan))
+        render.print_json(_preview(places, plan, prepared))
         return
-    render.err().print(plan_line(plan))
-    submission = submit(engine, plan, replace=force)
-    status = engine.status(submission.name)
+    submission = _start(places, plan, prepared, again=command_line(context), force=force, yes=yes)
+    status = places.status(submission.name)
+    if force and submission.adopted:
+        render.err().print(f"`--force` starts over what failed or was stopped; this job is {status.state}")
     if not (submission.adopted and status.state.is_final):
         if not follow:
             _show_started(status, adopted=submission.adopted, output=output)
             return
         render.err().print(f"{status.name}: {'found' if submission.adopted else 'started'}")
-        status = watch(engine, submission.name, show=lambda line: click.echo(line, err=True))
+        status = watch(places, submission.name, show=lambda line: click.echo(line, err=True))
     _show_ended(status, adopted=submission.adopted, output=output)
     context.exit(show_end(status))
 
 
-def _refuse_what_cannot_run_here(recipe: Path, target: str | None, *, stand_in: bool) -> None:
+def _start(places: Places, plan: Plan, prepared: Prepared, *, again: str, force: bool, yes: bool) -> Submission:
+    if plan.launch is None:
+        render.err().print(plan_line(plan))
+        return submit(places, plan, replace=force)
+    from cloudcpt.cli.dispatch import dispatch, ready_request
+
+    ready_request(plan, prepared.loaded)
+    render.err().print(plan_line(plan))
+    return dispatch(places, plan, prepared.paths, again=again, force=force, yes=yes)
+
+
+def _refuse_what_cannot_run(recipe: Path, target: str | None, *, stand_in: bool) -> None:
     """Say what no check of the data could change, before gigabytes of it are read.
 
     Raises:
         RecipeError: the recipe is wrong.
         SetupError: this version cannot start jobs there.
-        PlanError: the weights are not to be had here.
+        PlanError: the weights are not to be had there.
     """
     from cloudcpt.plan.site import choose_target
     from cloudcpt.recipe.load import load_recipe
 
     loaded = load_recipe(recipe)
     chosen = choose_target(loaded, target)
-    if chosen != "local":
-        hint = f"rehearse it on this machine: `cloudcpt submit {recipe} --target local --stand-in`"
-        raise SetupError(error("CPT474", f"this version cannot start jobs on target `{chosen}`", hint=hint))
+    if chosen in ("container", "hyperpod"):
+        raise SetupError(_no_such_place(recipe, chosen))
     if loaded.recipe.is_nova and not stand_in:
-        message = (
-            f"the weights of `{loaded.recipe.run.model_type}` stay with AWS, they cannot be trained on this machine"
-        )
+        _refuse_missing_weights(loaded, chosen)
+
+
+def _no_such_place(recipe: Path, target: str) -> Diagnostic:
+    if target == "hyperpod":
+        message = "HyperPod clusters take a recipe, not a job: `submit` does not start jobs there"
+        hint = f"`cloudcpt render {recipe} --target hyperpod` writes the recipe that a cluster takes"
+    else:
+        message = f"this version does not start jobs on target `{target}`"
+        hint = f"rehearse it on this machine: `cloudcpt submit {recipe} --target local --stand-in`"
+    return error("CPT474", message, hint=hint)
+
+
+def _refuse_missing_weights(loaded: "LoadedRecipe", target: str) -> None:
+    """Refuse a Nova recipe where nothing has its weights.
+
+    Raises:
+        PlanError: on this machine, and in a training job without an image that has them.
+    """
+    model, place = loaded.recipe.run.model_type, loaded.place("run", "model_type")
+    if target == "local":
+        message = f"the weights of `{model}` stay with AWS, they cannot be trained on this machine"
         hint = "rehearse the same data and schedule on a tiny random model with `--stand-in`"
-        raise PlanError(error("CPT475", message, place=loaded.place("run", "model_type"), hint=hint))
+        raise PlanError(error("CPT475", message, place=place, hint=hint))
+    if not loaded.recipe.launch.image:
+        message = f"no public image trains `{model}` in a training job"
+        hint = (
+            f"`cloudcpt render {loaded.path} --target hyperpod` makes it ready for HyperPod, where AWS's own container "
+            "trains it; or name in `launch.image` an image that AWS gave you"
+        )
+        raise PlanError(error("CPT580", message, place=place, hint=hint))
 
 
-def _preview(engine: LocalEngine, plan: Plan) -> dict[str, object]:
+def _refuse_another(saved: Plan, plan: Plan, path: Path) -> None:
+    """Refuse a saved plan that is not what recipe and data give now: it was edited, or they were.
+
+    Raises:
+        PlanError: with the fields that differ.
+    """
+    if saved.hash == plan.hash:
+        return
+    before, now = json.loads(saved.to_json()), json.loads(plan.to_json())
+    differ = ", ".join(f"`{name}`" for name in now if before[name] != now[name])
+    message = f"`{path}` is not the plan that recipe and data give now, they differ in {differ}"
+    hint = f"look at the new plan and save it again: `cloudcpt plan {plan.recipe_path} --save {path}`"
+    raise PlanError(error("CPT761", message, place=Place(path=str(path)), hint=hint))
+
+
+def _preview(places: Places, plan: Plan, prepared: Prepared) -> dict[str, object]:
+    if plan.launch is None:
+        return _local_preview(places.local, plan)
+    from cloudcpt.cli.dispatch import preview, ready_request
+
+    return preview(places, plan, prepared.paths, ready_request(plan, prepared.loaded))
+
+
+def _local_preview(engine: LocalEngine, plan: Plan) -> dict[str, object]:
     folder = engine.folder(plan.job_name)
     return {
         "job_name": plan.job_name,

@@ -1,13 +1,14 @@
 """`cloudcpt validate PATH...`: find every mistake in recipes and datasets before anything is spent.
 
 A recipe brings its datasets and its plan with it; anything else is a dataset, and checking one loads nothing that only
-recipes need. The findings are this command's answer, so they go to stdout.
+recipes need. With `--online` a recipe for the cloud is held against the account too, once nothing else is wrong. The
+findings are this command's answer, so they go to stdout.
 """
 
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,12 @@ import click
 
 from cloudcpt.cli import render
 from cloudcpt.cli.check import check
+from cloudcpt.cli.check_view import checks_as_json, show_checks
 from cloudcpt.cli.dataset_view import dataset_line, dataset_pairs
 from cloudcpt.cli.diagnostics import Tally, as_json, tally
 from cloudcpt.cli.excerpt import printable
 from cloudcpt.errors import DatasetError, Diagnostic, ExitCode, explanations
+from cloudcpt.jobs.checks import Check, CheckOutcome, exit_code_of
 
 if TYPE_CHECKING:
     from cloudcpt.dataset.check import DatasetReport
@@ -38,6 +41,7 @@ class Checked:
         sources: Text of the recipe by its path.
         reports: Of the datasets that could be read.
         plan: Of a recipe, when it could be planned.
+        checks: Of the account, when they were asked for and there was a plan to make them with.
     """
 
     path: str
@@ -46,16 +50,23 @@ class Checked:
     sources: Mapping[str, str]
     reports: "tuple[DatasetReport, ...]"
     plan: "Plan | None" = None
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def groups(self) -> tuple[tuple[Diagnostic, ...], ...]:
+        """All findings in groups, those of failed checks last."""
+        failures = [check for check in self.checks if check.outcome is CheckOutcome.FAILED]
+        return (*self.findings, tuple(check.diagnostic for check in failures if check.diagnostic is not None))
 
     @property
     def tally(self) -> Tally:
         """Count the findings of all groups."""
-        return sum((tally(group) for group in self.findings), Tally())
+        return sum((tally(group) for group in self.groups), Tally())
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """All findings, in order."""
-        return tuple(found for group in self.findings for found in group)
+        return tuple(found for group in self.groups for found in group)
 
 
 @click.command()
@@ -65,14 +76,22 @@ class Checked:
     "--first", type=click.IntRange(min=1), default=5, show_default=True, help="Findings of each code to show."
 )
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
+@click.option("--online", is_flag=True, help="Look at the AWS account too; nothing there is changed.")
 @click.pass_context
-def command(context: click.Context, paths: tuple[str, ...], output: str, first: int, strict: bool) -> None:
+def command(
+    context: click.Context, paths: tuple[str, ...], output: str, first: int, strict: bool, online: bool
+) -> None:
     """Find every mistake in recipes and datasets.
 
     A PATH that ends in .yaml or .yml is a recipe: the datasets that it names are checked and it is planned. Any other
-    PATH is a dataset: a .jsonl file, a folder, or a quoted pattern such as 'data/*.jsonl'.
+    PATH is a dataset: a .jsonl file, a folder, a quoted pattern such as 'data/*.jsonl', or the same in S3,
+    s3://bucket/key. Data in S3 is read where it is; in a recipe it is noted and left when there are no credentials.
 
-    Exit code 0: no errors; 1: errors, or warnings with --strict.
+    With --online, what a recipe for the cloud needs of the account is looked at: identity, buckets, keys, role, image,
+    quota, price. A check that cannot be made, for lack of a permission, is no error.
+
+    Exit code 0: no errors; 1: errors, or warnings with --strict; with --online, when nothing else is wrong, also 3 and
+    4 for what the account does not allow.
     """
     if not paths:
         raise click.UsageError(_what_to_type())
@@ -80,13 +99,23 @@ def command(context: click.Context, paths: tuple[str, ...], output: str, first: 
     checked = []
     for path in paths:
         checked.append(_check(path, first))
+        if online:
+            checked[-1] = _check_account(checked[-1])
         if output == "text":
             _show(checked[-1])
     whole = sum((one.tally for one in checked), Tally())
     _show_machine_output(checked, whole, output)
     render.show_tally(whole, time.monotonic() - start, console=render.out() if output == "text" else render.err())
-    if whole.errors or (strict and whole.warnings):
-        context.exit(ExitCode.FINDINGS)
+    context.exit(_exit_code(checked, whole, strict=strict))
+
+
+def _exit_code(checked: list[Checked], whole: Tally, *, strict: bool) -> ExitCode:
+    """Let what is wrong with the input count before what is wrong with the account."""
+    if any(tally(group).errors for one in checked for group in one.findings):
+        return ExitCode.FINDINGS
+    if blocked := exit_code_of([check for one in checked for check in one.checks]):
+        return blocked
+    return ExitCode.FINDINGS if strict and whole.warnings else ExitCode.OK
 
 
 def _what_to_type() -> str:
@@ -98,8 +127,15 @@ def _what_to_type() -> str:
 def _check(path: str, first: int) -> Checked:
     if path.endswith(RECIPE_SUFFIXES):
         return _check_recipe(path, first)
+    from cloudcpt.cli.input_places import InputPlaces
+    from cloudcpt.dataset.places import is_in_s3
+
+    places = InputPlaces(Path.cwd())
+    # Who names data in S3 wants it read: that it cannot be is no finding about the data.
+    if is_in_s3(path) and (trouble := places.out_of_reach(path)):
+        raise trouble
     try:
-        report = check(path, Path.cwd(), first=first)
+        report = check(path, places, first=first)
     except DatasetError as exc:
         return Checked(path=path, kind="dataset", findings=(exc.diagnostics,), sources={}, reports=())
     return Checked(path=path, kind="dataset", findings=(report.diagnostics,), sources={}, reports=(report,))
@@ -119,6 +155,24 @@ def _check_recipe(path: str, first: int) -> Checked:
     )
 
 
+def _check_account(checked: Checked) -> Checked:
+    """Make the checks of the account that a plan needs; none for a dataset, a faulty recipe or a job of this machine.
+
+    Raises:
+        SetupError: no Region is known.
+    """
+    plan = checked.plan
+    if plan is None or checked.tally.errors:
+        return checked
+    if plan.launch is None:
+        render.err().print(f"{checked.path}: target `{plan.target}` has no account to look at", style="faint")
+        return checked
+    from cloudcpt.aws.preflight import preflight
+    from cloudcpt.aws.session import AwsSession
+
+    return replace(checked, checks=preflight(AwsSession(region=plan.launch.region), plan))
+
+
 def _show(checked: Checked) -> None:
     out = render.out()
     for group in filter(None, checked.findings):
@@ -131,6 +185,9 @@ def _show(checked: Checked) -> None:
         from cloudcpt.cli.plan_view import plan_line
 
         out.print(f"{checked.path}: {plan_line(checked.plan)}")
+    if checked.checks:
+        out.print()
+        show_checks(checked.checks, console=out)
     if checked.reports or checked.plan:
         out.print()
 
@@ -155,6 +212,7 @@ def _as_json(checked: Checked) -> dict[str, Any]:
         "diagnostics": as_json(checked.diagnostics),
         "datasets": [_report_as_json(report) for report in checked.reports],
         "plan": {"hash": checked.plan.hash, "job_name": checked.plan.job_name} if checked.plan else None,
+        "checks": checks_as_json(checked.checks),
     }
 
 

@@ -6,15 +6,17 @@ Memory does not depend on the size of the data, except for the hashes of documen
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cloudcpt.dataset.duplicates import Duplicates
-from cloudcpt.dataset.files import InputFile, Selection, open_regular, select_files
+from cloudcpt.dataset.files import LocalFiles
 from cloudcpt.dataset.findings import Findings
 from cloudcpt.dataset.hashed import HashedFile
 from cloudcpt.dataset.lengths import Lengths, LengthStats
+from cloudcpt.dataset.places import DataPlace, InputFile
 from cloudcpt.dataset.records import Record, read_lines
 from cloudcpt.errors import DatasetError, Diagnostic, Place, error, note, warning
 
@@ -41,10 +43,12 @@ class FileReport:
 
     Args:
         name: Relative to the folder that was named, with `/`.
-        path: Absolute.
+        path: Absolute, or the s3:// URI.
         size_bytes: Bytes read.
         lines: Lines read, good and bad.
         blake3: Of the content, 64 hex digits; empty when the file was not read to its end, which is always an error.
+        etag: Of an object in S3: the content that was read.
+        version_id: Of an object in a bucket that keeps versions: the version that was read.
     """
 
     name: str
@@ -52,6 +56,13 @@ class FileReport:
     size_bytes: int
     lines: int
     blake3: str
+    etag: str = ""
+    version_id: str = ""
+
+    @property
+    def as_input(self) -> InputFile:
+        """Give what is to be opened to read the same content once more."""
+        return InputFile(name=self.name, path=self.path, shown=self.path, size_bytes=self.size_bytes, etag=self.etag)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,41 +100,60 @@ class DatasetReport:
 def check_dataset(
     path: str, base: Path, *, first: int = 5, progress: Callable[[CheckProgress], None] | None = None
 ) -> DatasetReport:
-    """Read a whole dataset and report everything that is wrong with it, and what it holds.
+    """Check data on this machine; see `check_in`.
 
     Args:
         path: A file, a folder or a pattern, as the user typed it.
         base: The folder that a relative path starts from.
         first: How many findings of each code to keep.
         progress: Called at the end, and a few times per second on the way.
+    """
+    return check_in(LocalFiles(base), path, first=first, progress=progress)
+
+
+def check_in(
+    place: DataPlace, path: str, *, first: int = 5, progress: Callable[[CheckProgress], None] | None = None
+) -> DatasetReport:
+    """Read a whole dataset and report everything that is wrong with it, and what it holds.
+
+    Args:
+        place: Where the data is.
+        path: A file, a folder or a pattern, as the user typed it.
+        first: How many findings of each code to keep.
+        progress: Called at the end, and a few times per second on the way.
 
     Raises:
-        DatasetError: the path does not lead to files at all; see `find_files`.
+        DatasetError: the path does not lead to files at all; see `DataPlace.select`.
     """
-    return _Check(select_files(path, base), first, progress).run()
+    return _Check(place, path, first, progress).run()
 
 
 class _Check:
-    """One pass over a selection of files."""
+    """One pass over the files that a path means."""
 
-    def __init__(self, selection: Selection, first: int, progress: Callable[[CheckProgress], None] | None) -> None:
+    def __init__(
+        self, place: DataPlace, path: str, first: int, progress: Callable[[CheckProgress], None] | None
+    ) -> None:
         from blake3 import blake3
 
         self._blake3 = blake3
-        self._selection = selection
+        self._place = place
+        self._selection = place.select(path)
         self._progress = progress
         self._findings = Findings(first)
         self._lengths = Lengths()
         self._seen = Duplicates()
         self._duplicates = 0
         self._bytes_done = 0
-        self._bytes_total = sum(_size_of(file.path) for file in selection.files)
+        self._bytes_total = sum(file.size_bytes for file in self._selection.files)
         self._next_call_s = time.monotonic() + PROGRESS_INTERVAL_S
 
     def run(self) -> DatasetReport:
-        for name in self._selection.left_out:
-            place = Place(path=str(Path(self._selection.shown, name)))
-            self._findings.add(warning("CPT312", f"`{name}` does not end in `.jsonl` and is left out", place=place))
+        for file in self._selection.left_out:
+            place = Place(path=file.shown)
+            self._findings.add(
+                warning("CPT312", f"`{file.name}` does not end in `.jsonl` and is left out", place=place)
+            )
         files = tuple(self._read(file) for file in self._selection.files)
         self._add_summary_findings(sum(file.lines for file in files))
         self._report_progress(self._bytes_done)
@@ -140,19 +170,25 @@ class _Check:
         )
 
     def _read(self, file: InputFile) -> FileReport:
-        lines, size_bytes, blake3 = 0, 0, ""
+        lines, size_bytes, blake3, version_id = 0, 0, "", ""
         try:
-            with open_regular(file.path, file.shown) as raw:
-                hashed = HashedFile(raw)
+            with closing(self._place.open(file)) as stream:
+                hashed = HashedFile(stream)
                 lines = self._read_lines(hashed, file.shown)
-                size_bytes, blake3 = hashed.size_bytes, hashed.blake3()
+                size_bytes, blake3, version_id = hashed.size_bytes, hashed.blake3(), stream.version_id
                 self._require_unchanged(hashed, file.shown)
         except DatasetError as exc:
             for found in exc.diagnostics:
                 self._findings.add(found)
         self._bytes_done += size_bytes
         return FileReport(
-            name=file.name, path=str(file.path.absolute()), size_bytes=size_bytes, lines=lines, blake3=blake3
+            name=file.name,
+            path=file.path,
+            size_bytes=size_bytes,
+            lines=lines,
+            blake3=blake3,
+            etag=file.etag,
+            version_id=version_id,
         )
 
     def _read_lines(self, hashed: HashedFile, shown: str) -> int:
@@ -208,10 +244,3 @@ class _Check:
 
 def _place_of(record: Record, shown: str) -> Place:
     return Place(path=shown, line=record.line, byte=record.byte)
-
-
-def _size_of(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return 0

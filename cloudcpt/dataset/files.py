@@ -10,24 +10,31 @@ A path is a file, a folder (every `*.jsonl` in it, at any depth), or a pattern w
 
 import io
 import os
-import re
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from cloudcpt.dataset.places import (
+    EXTENSION,
+    MAGIC,
+    InputFile,
+    InputStream,
+    Selection,
+    closest,
+    looks_like_data,
+    no_data,
+    no_match,
+    require_usable,
+    wrong_extension,
+)
 from cloudcpt.errors import DatasetError, Diagnostic, Place, error
 
-EXTENSION: Final = ".jsonl"
-"""The only one; AWS asks for it and a second spelling would be a second thing to check."""
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
-_MAGIC: Final = re.compile(r"[*?\[]")
-_LOOKS_LIKE_DATA: Final = re.compile(r"\.(jsonl|json|ndjson)(\.[a-z0-9]+)?$", re.IGNORECASE)
-_UNUSABLE: Final = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]"
-)
 _KINDS: Final = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -37,28 +44,64 @@ _KINDS: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InputFile:
-    """One file of a dataset.
+class LocalStream(InputStream):
+    """A regular file that is open, and watched while it is.
 
     Args:
-        name: Relative to the folder that was named, with `/`; its own name for a single file.
-        path: Where it is; not a link when the user typed one.
-        shown: As the user would name it, for messages.
+        file: At its start.
     """
 
-    name: str
-    path: Path
-    shown: str
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._opened = os.fstat(file.fileno())
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Read the next block."""
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        """Read no more."""
+        self._file.close()
+        super().close()
+
+    @property
+    def version_id(self) -> str:
+        """Say nothing: there are no versions here."""
+        return ""
+
+    @property
+    def size_bytes(self) -> int:
+        """Give the size that it had when it was opened."""
+        return self._opened.st_size
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Compare size and time of the last change."""
+        now = os.fstat(self._file.fileno())
+        return (now.st_size, now.st_mtime_ns) == (self._opened.st_size, self._opened.st_mtime_ns)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Selection:
-    """What a path stands for: the files, and those in the folder that look like data but are named otherwise."""
+@dataclass(frozen=True)
+class LocalFiles:
+    """The files of this machine; see `DataPlace`.
 
-    shown: str
-    files: tuple[InputFile, ...]
-    left_out: tuple[str, ...] = ()
+    Args:
+        base: The folder that a relative path starts from.
+    """
+
+    base: Path = Path()
+
+    def select(self, path: str) -> Selection:
+        """Find the files that a path means."""
+        return select_files(path, self.base)
+
+    def open(self, file: InputFile) -> LocalStream:
+        """Open a regular file, never through a link."""
+        return LocalStream(open_regular(Path(file.path), file.shown))
+
+
+HERE: Final = LocalFiles()
+"""The current folder, and every file that is named by its whole path."""
 
 
 def find_files(path: str, base: Path) -> tuple[InputFile, ...]:
@@ -83,7 +126,7 @@ def select_files(path: str, base: Path) -> Selection:
     shown_base = Path() if base == Path.cwd() else base
     shown = _short(shown_base / path)
     mode = _mode_of(full, shown)
-    if mode is None and _MAGIC.search(path):
+    if mode is None and MAGIC.search(path):
         return _select_pattern(Path(path), base, shown_base)
     if mode is None:
         raise DatasetError(_missing(full, shown))
@@ -138,17 +181,9 @@ def _require_usable_path(path: str, full: Path) -> None:
     if not path.strip():
         raise DatasetError(error("CPT300", "the data path is empty"))
     if "://" in path:
-        hint = "give a local file, folder or pattern; data that is in S3 already is not checked from here"
+        hint = "give a local file, folder or pattern, or an s3:// URI"
         raise DatasetError(error("CPT311", f"`{path}` is not a local path", hint=hint))
-    _require_usable([str(full)])
-
-
-def _require_usable(names: Sequence[str]) -> None:
-    """Refuse names that could not be shown, stored in a plan or made into an object key."""
-    hint = "rename it; control characters, text-direction marks and bytes that are not UTF-8 cannot be used"
-    bad = [error("CPT310", f"name {name!a} cannot be used", hint=hint) for name in names if _UNUSABLE.search(name)]
-    if bad:
-        raise DatasetError(*bad)
+    require_usable([str(full)])
 
 
 def _mode_of(full: Path, shown: str) -> int | None:
@@ -161,60 +196,61 @@ def _mode_of(full: Path, shown: str) -> int | None:
 
 
 def _missing(full: Path, shown: str) -> Diagnostic:
-    import difflib
-
     if full.is_symlink():
         return error("CPT300", f"`{shown}` is a symbolic link to nothing")
     try:
         nearby = [entry.name for entry in full.parent.iterdir()]
     except OSError:
         nearby = []
-    close = difflib.get_close_matches(full.name, nearby, n=1)
-    hint = f"did you mean `{close[0]}`?" if close else None
-    return error("CPT300", f"`{shown}` does not exist", hint=hint)
+    return error("CPT300", f"`{shown}` does not exist", hint=closest(full.name, nearby))
 
 
 def _select_file(full: Path, shown: str, mode: int) -> Selection:
     if stat.S_ISREG(mode) and full.suffix != EXTENSION:
-        raise DatasetError(_wrong_extension(shown))
-    return Selection(shown=shown, files=(InputFile(name=full.name, path=full.resolve(), shown=shown),))
-
-
-def _wrong_extension(shown: str) -> Diagnostic:
-    hint = f"if it holds JSON lines, rename it to end in `{EXTENSION}`"
-    return error("CPT302", f"`{shown}` does not end in `{EXTENSION}`", place=Place(path=shown), hint=hint)
+        raise DatasetError(wrong_extension(shown))
+    path = full.resolve()
+    file = InputFile(name=full.name, path=str(path), shown=shown, size_bytes=_size_of(path))
+    return Selection(shown=shown, files=(file,))
 
 
 def _select_folder(folder: Path, shown: str) -> Selection:
     found = _inputs(_walk(folder, ("**", "*"), shown), folder, shown)
-    files = tuple(file for file in found if file.name.endswith(EXTENSION) or _leads_to_folder(file.path))
-    others = tuple(file.name for file in found if file not in files and _LOOKS_LIKE_DATA.search(file.name))
+    files = tuple(file for file in found if file.name.endswith(EXTENSION) or _leads_to_folder(Path(file.path)))
+    others = tuple(file for file in found if file not in files and looks_like_data(file.name))
     if not files:
-        seen = f"; `{others[0]}` has another name" if others else ""
-        raise DatasetError(
-            error("CPT301", f"there is no `*{EXTENSION}` file in `{shown}`{seen}", place=Place(path=shown))
-        )
+        raise DatasetError(no_data(shown, others))
     return Selection(shown=shown, files=files, left_out=others)
 
 
 def _select_pattern(path: Path, base: Path, shown_base: Path) -> Selection:
-    first = next(index for index, part in enumerate(path.parts) if _MAGIC.search(part))
+    first = next(index for index, part in enumerate(path.parts) if MAGIC.search(part))
     stem, pattern = Path(*path.parts[:first]), path.parts[first:]
     folder, shown_folder = base / stem, _short(shown_base / stem)
     found = _walk(folder, pattern, shown_folder) if folder.is_dir() else ()
     files = _inputs(found, folder, shown_folder)
     if not files:
-        raise DatasetError(error("CPT301", f"no file matches `{shown_base / path}`"))
-    wrong = [file.shown for file in files if not file.name.endswith(EXTENSION) and not _leads_to_folder(file.path)]
+        raise DatasetError(no_match(str(shown_base / path)))
+    named_otherwise = (file for file in files if not file.name.endswith(EXTENSION))
+    wrong = [file.shown for file in named_otherwise if not _leads_to_folder(Path(file.path))]
     if wrong:
-        raise DatasetError(*(_wrong_extension(name) for name in wrong))
+        raise DatasetError(*(wrong_extension(name) for name in wrong))
     return Selection(shown=str(shown_base / path), files=files)
 
 
 def _inputs(paths: Iterable[Path], folder: Path, shown_folder: str) -> tuple[InputFile, ...]:
     named = sorted((path.relative_to(folder).as_posix(), path) for path in paths)
-    _require_usable([name for name, _ in named])
-    return tuple(InputFile(name=name, path=path, shown=str(Path(shown_folder, name))) for name, path in named)
+    require_usable([name for name, _ in named])
+    return tuple(
+        InputFile(name=name, path=str(path.absolute()), shown=str(Path(shown_folder, name)), size_bytes=_size_of(path))
+        for name, path in named
+    )
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
 
 
 def _walk(folder: Path, pattern: Sequence[str], shown: str) -> Iterable[Path]:

@@ -16,6 +16,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -24,6 +25,7 @@ from cloudcpt.dataset.disguise import HEAD_BYTES, disguise_of
 from cloudcpt.dataset.exact import read_exactly
 from cloudcpt.dataset.fault import VISIBLE, BadLine
 from cloudcpt.dataset.files import open_regular, unreadable
+from cloudcpt.dataset.places import DataPlace, InputFile
 from cloudcpt.errors import DatasetError, Diagnostic, Place, Severity, error, warning
 
 LINE_LIMIT_BYTES: Final = 8 << 20
@@ -63,11 +65,25 @@ def read_records(path: Path) -> Iterator[Record]:
     """
     shown = str(path)
     with open_regular(Path(os.path.realpath(path)), shown) as file:
-        for item in read_lines(file, shown):
-            if isinstance(item, Record):
-                yield item
-            elif item.severity is Severity.ERROR:
-                raise DatasetError(item)
+        yield from _documents(file, shown)
+
+
+def read_records_in(place: DataPlace, file: InputFile) -> Iterator[Record]:
+    """Read the documents of one file in order, wherever it lies.
+
+    Raises:
+        DatasetError: at the first line, or whole file, that validation calls an error.
+    """
+    with closing(place.open(file)) as stream:
+        yield from _documents(stream, file.shown)
+
+
+def _documents(raw: io.RawIOBase, shown: str) -> Iterator[Record]:
+    for item in read_lines(raw, shown):
+        if isinstance(item, Record):
+            yield item
+        elif item.severity is Severity.ERROR:
+            raise DatasetError(item)
 
 
 def read_lines(raw: io.RawIOBase, shown: str) -> Iterator[Record | Diagnostic]:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cloudcpt.dataset.records import read_records
+from cloudcpt.dataset.records import Record
 from cloudcpt.errors import DatasetError, Diagnostic, Place, SetupError, error
 
 if TYPE_CHECKING:
@@ -81,14 +81,10 @@ def load_tokenizer(folder: Path) -> DocumentTokenizer:
     return DocumentTokenizer(tokenizer, _boundary_id(folder, tokenizer))
 
 
-def document_lengths(files: Iterable[Path], tokenizer: DocumentTokenizer) -> "array[int]":
-    """Count the tokens of every document, boundary included, over all files in order.
-
-    Raises:
-        DatasetError: at the first line that is not a document.
-    """
+def document_lengths(records: Iterable[Record], tokenizer: DocumentTokenizer) -> "array[int]":
+    """Count the tokens of every document, boundary included, in order."""
     lengths = array("L")
-    for texts in _batches(record.text for file in files for record in read_records(file)):
+    for texts in _batches(record.text for record in records):
         lengths.extend(map(len, tokenizer.encode(texts)))
     return lengths
 

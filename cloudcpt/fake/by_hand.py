@@ -1,5 +1,6 @@
 """The fake started by hand, to try the client without an account: it prints how to reach it and waits for Ctrl-C."""
 
+import json
 import shlex
 import threading
 from collections.abc import Callable, Mapping
@@ -12,6 +13,8 @@ from cloudcpt.fake.quotas import TRAINING
 
 BUCKET = "cloudcpt-fake"
 ROLE = "cloudcpt-fake"
+IMAGE = "cloudcpt"
+_CLOSED = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
 _TRUST = (
     '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", '
     '"Principal": {"Service": "sagemaker.amazonaws.com"}}]}'
@@ -57,11 +60,22 @@ def run_by_hand(
 
 
 def introduction(cloud: FakeCloud) -> list[str]:
-    """Make a bucket and a role, and give the lines that a shell can evaluate."""
+    """Make what a job needs of an account, and give the lines that a shell can evaluate."""
     cloud.store("s3").create_bucket(Bucket=BUCKET)
+    cloud.store("s3").put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=_CLOSED)
     role = cloud.store("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=_TRUST)["Role"]["Arn"]
     exports = [f"export {name}={shlex.quote(value)}" for name, value in cloud.environment.items()]
-    return [*exports, f"# bucket: s3://{BUCKET}", f"# role: {role}", "# Ctrl-C ends it and forgets everything"]
+    named = [f"# bucket: s3://{BUCKET}", f"# role: {role}", f"# image: {push_image(cloud)}"]
+    return [*exports, *named, "# Ctrl-C ends it and forgets everything"]
+
+
+def push_image(cloud: FakeCloud) -> str:
+    """Put an image into the registry, which nobody runs: its name by digest is what a recipe wants."""
+    ecr = cloud.store("ecr")
+    repository = ecr.create_repository(repositoryName=IMAGE)["repository"]["repositoryUri"]
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json"})
+    pushed = ecr.put_image(repositoryName=IMAGE, imageManifest=manifest, imageTag="latest")
+    return f"{repository}@{pushed['image']['imageId']['imageDigest']}"
 
 
 def refuse_without_moto() -> None:

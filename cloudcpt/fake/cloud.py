@@ -33,6 +33,9 @@ from cloudcpt.fake.strict_s3 import StrictS3
 ACCOUNT_ID = "123456789012"
 """The account that moto gives to every unknown access key."""
 
+SERVICES = ("s3", "sagemaker", "cloudwatch_logs", "sts", "iam", "ecr", "kms", "service_quotas", "pricing")
+"""What the fake has a port for, by the name that is also in the endpoint variables."""
+
 AnyService = TypeVar("AnyService", bound=Service)
 
 
@@ -110,6 +113,7 @@ class FakeCloud:
         self.sts = self._open(QueryPassing("sts", moto, free=frozenset({"GetCallerIdentity"})))
         self.iam = self._open(Iam(moto, self.denied))
         self.ecr = self._open(JsonPassing("ecr", "ecr", moto))
+        self.kms = self._open(JsonPassing("kms", "kms", moto))
         self.service_quotas = self._open(ServiceQuotas(self.quotas, region=region, account_id=ACCOUNT_ID))
         self.pricing = self._open(Pricing())
 
@@ -191,8 +195,10 @@ class FakeCloud:
 
 
 def _start_moto() -> Any:
+    from moto.s3 import models as moto_s3
     from moto.server import ThreadedMotoServer
 
+    moto_s3.S3_UPLOAD_PART_MIN_SIZE = 0  # type: ignore[attr-defined]  # ours is `S3Rules.min_part_bytes`, which a test can change
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would print a line per request
     server = ThreadedMotoServer(ip_address=LOOPBACK, port=0, verbose=False)
     server.start()

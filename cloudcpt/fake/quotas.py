@@ -12,7 +12,7 @@ from typing import Any
 from cloudcpt.fake.front import Refusal
 from cloudcpt.fake.http import Answer, Request
 from cloudcpt.fake.json_protocol import json_answer, json_refusal, read_parameters, target_operation
-from cloudcpt.fake.shapes import service_model
+from cloudcpt.fake.shapes import training_instance_types
 
 TRAINING, SPOT, WARM_POOL = "training job usage", "spot training job usage", "training warm pool usage"
 DEFAULT_INSTANCES = 20
@@ -55,7 +55,7 @@ class Quotas:
 
     def all(self) -> dict[str, float]:
         """Give every quota by name."""
-        types = service_model()["shapes"]["TrainingInstanceType"]["enum"]
+        types = training_instance_types()
         return {f"{one} for {usage}": self.value(one, usage) for one in types for usage in (TRAINING, SPOT, WARM_POOL)}
 
     def clear(self) -> None:

@@ -1,7 +1,7 @@
 """The end of a multipart upload: are these the parts, is this the object that the client meant?
 
-That every part but the last has 5 MiB is the one rule that moto keeps by itself. Source: Amazon S3 API reference,
-CompleteMultipartUpload; user guide, "Checking object integrity".
+Source: Amazon S3 API reference, CompleteMultipartUpload; user guide, "Checking object integrity", "Multipart upload
+limits".
 """
 
 import xml.etree.ElementTree as ET
@@ -62,6 +62,17 @@ def _judge_row(upload: Upload, part: Part | None, row: Mapping[str, str], number
             "specified entity tag or checksum may not match the part's."
         )
         raise Refusal(status=400, code="InvalidPart", message=message)
+
+
+def judge_sizes(parts: list[Part], min_part_bytes: int) -> None:
+    """Hold every part but the last against the least that it must have.
+
+    Raises:
+        Refusal: one is too small.
+    """
+    if any(part.size_bytes < min_part_bytes for part in parts[:-1]):
+        message = "Your proposed upload is smaller than the minimum allowed object size."
+        raise Refusal(status=400, code="EntityTooSmall", message=message)
 
 
 def judge_whole(upload: Upload, parts: list[Part], headers: Mapping[str, str]) -> Checksum:

@@ -21,7 +21,7 @@ from cloudcpt.fake.http import Answer, Request
 from cloudcpt.fake.passing import Moto
 from cloudcpt.fake.s3_body import receive
 from cloudcpt.fake.s3_calls import S3Call
-from cloudcpt.fake.s3_completion import completion, judge_whole, named_parts
+from cloudcpt.fake.s3_completion import completion, judge_sizes, judge_whole, named_parts
 from cloudcpt.fake.s3_rules import S3Rules, judge_part_keys
 from cloudcpt.fake.s3_uploads import (
     Ledger,
@@ -111,6 +111,8 @@ class Multipart:
             expected, actual = upload.algorithm.lower(), checksum.algorithm.lower()
             raise _invalid(f"Checksum Type mismatch occurred, expected checksum Type: {expected}, actual: {actual}")
         answer = self._moto.pass_on(received.request)
+        if answer.status >= 500:  # moto stumbles when a rival ends the upload at this moment; S3 says that it is gone
+            self._ledger.upload(call.bucket, call.key, upload.upload_id)
         if answer.status == 200:
             upload.parts[number] = Part(
                 number=number,
@@ -134,6 +136,7 @@ class Multipart:
                 return self._again(upload_id, request)
             upload = self._ledger.upload(call.bucket, call.key, upload_id)
             parts = named_parts(upload, request.body)
+            judge_sizes(parts, self._rules().min_part_bytes)
             checksum = judge_whole(upload, parts, request.headers)
             answer = self._moto.pass_on(_plain(replace(request, body=completion(parts))))
             if answer.status != 200:

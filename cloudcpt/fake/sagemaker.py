@@ -51,6 +51,8 @@ class SageMaker:
         """How often ListTrainingJobs may be called; `list_rate.limit(2.0)` is the real limit."""
         self.create_rate = Rate()
         self.jobs: dict[str, TrainingJob] = {}
+        self.training_plans: dict[str, dict[str, Any]] = {}
+        """Reserved capacity by name: members of a DescribeTrainingPlan answer, times in seconds since 1970."""
         self._first_play = play
         self._clock = clock
         self._quotas = quotas
@@ -65,6 +67,7 @@ class SageMaker:
             "DeleteTrainingJob": self._delete,
             "AddTags": self._add_tags,
             "ListTags": self._list_tags,
+            "DescribeTrainingPlan": self._describe_plan,
         }
 
     def operation(self, head: Request) -> str:
@@ -120,6 +123,7 @@ class SageMaker:
         for job in self.jobs.values():
             job.performance.close()
         self.jobs.clear()
+        self.training_plans.clear()
         self.cast.clear()
         self.play = self._first_play
         self.list_rate.limit(0.0)
@@ -200,6 +204,13 @@ class SageMaker:
 
     def _list_tags(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return {"Tags": _tag_rows(self._by_arn(parameters["ResourceArn"]))}
+
+    def _describe_plan(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        name = parameters["TrainingPlanName"]
+        if name not in self.training_plans:
+            raise Refusal(status=400, code="ResourceNotFound", message=f"Training plan {name} not found")
+        arn = f"arn:aws:sagemaker:{self._back.region}:{self._account_id}:training-plan/{name}"
+        return {"TrainingPlanArn": arn, "TrainingPlanName": name, **self.training_plans[name]}
 
     def _by_arn(self, arn: str) -> TrainingJob:
         return self.job(arn.rpartition("/")[2])

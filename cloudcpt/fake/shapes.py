@@ -57,6 +57,11 @@ def members(shape: str) -> frozenset[str]:
     return frozenset(service_model()["shapes"][shape]["members"])
 
 
+def training_instance_types() -> tuple[str, ...]:
+    """List the instance types that a training job can name."""
+    return tuple(service_model()["shapes"]["TrainingInstanceType"]["enum"])
+
+
 def check_shape(operation: str, parameters: Mapping[str, Any]) -> None:
     """Refuse parameters of a call that are outside the limits of the model.
 

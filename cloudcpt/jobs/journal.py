@@ -19,8 +19,7 @@ class JournalEntry:
     """One upload under way.
 
     Args:
-        uri: Where the object will be.
-        blake3: Of its content, 64 hex digits.
+        uri: Where the object will be, which also says what it is.
         size_bytes: Of its content.
         upload_id: The store's name for the upload.
         part_bytes: Size of every part but the last.
@@ -28,7 +27,6 @@ class JournalEntry:
     """
 
     uri: str
-    blake3: str
     size_bytes: int
     upload_id: str
     part_bytes: int
@@ -47,14 +45,14 @@ class UploadJournal:
 
     def read(self, uri: str) -> JournalEntry | None:
         """Give the entry of an object; None when there is none that can be used."""
-        try:
-            found = json.loads(self._path(uri).read_text("utf-8"))
-            if found.pop("schema_version") != SCHEMA_VERSION:
-                return None
-            entry = JournalEntry(**found)
-            return entry if Cut(size_bytes=entry.size_bytes, part_bytes=entry.part_bytes).is_allowed else None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None  # somebody else's file or half of one: the store knows better anyway
+        return self._entry(self._path(uri))
+
+    def entries(self) -> tuple[JournalEntry, ...]:
+        """Give every entry that can be used, in order of their URIs."""
+        if not self.folder.is_dir():
+            return ()
+        found = (self._entry(path) for path in self.folder.glob("*.json"))
+        return tuple(sorted(filter(None, found), key=lambda entry: entry.uri))
 
     def write(self, entry: JournalEntry) -> None:
         """Keep an entry, so that it survives whatever happens next.
@@ -79,3 +77,14 @@ class UploadJournal:
         from blake3 import blake3
 
         return self.folder / f"{blake3(uri.encode()).hexdigest(16)}.json"
+
+    @staticmethod
+    def _entry(path: Path) -> JournalEntry | None:
+        try:
+            found = json.loads(path.read_text("utf-8"))
+            if found.pop("schema_version") != SCHEMA_VERSION:
+                return None
+            entry = JournalEntry(**found)
+            return entry if Cut(size_bytes=entry.size_bytes, part_bytes=entry.part_bytes).is_allowed else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None  # somebody else's file or half of one: the store knows better anyway

@@ -70,7 +70,7 @@ def _find_upload(means: Means, file: LocalFile) -> Upload:
     """Go on with the upload in the journal, or with one that nobody finished, or begin one."""
     store, uri = means.store, f"{means.store.uri}/{file.key}"
     entry = means.journal.read(uri)
-    if entry and (entry.blake3, entry.encryption) == (file.blake3, store.encryption):
+    if entry and entry.encryption == store.encryption:
         with contextlib.suppress(UploadGone):
             arrived = store.list_parts(file.key, entry.upload_id)
             kept = Cut(size_bytes=file.size_bytes, part_bytes=entry.part_bytes)
@@ -83,7 +83,6 @@ def _find_upload(means: Means, file: LocalFile) -> Upload:
     means.journal.write(
         JournalEntry(
             uri=uri,
-            blake3=file.blake3,
             size_bytes=file.size_bytes,
             upload_id=upload.upload_id,
             part_bytes=upload.cut.part_bytes,

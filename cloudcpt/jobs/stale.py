@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cloudcpt.jobs.journal import UploadJournal
+from cloudcpt.jobs.journal import JournalEntry, UploadJournal
 from cloudcpt.jobs.objects import ObjectStore, UploadGone
 from cloudcpt.plan.keys import is_object_key, objects_prefix
 
@@ -67,3 +67,17 @@ def abort_stale(store: ObjectStore, uploads: Iterable[StaleUpload], journal: Upl
         entry = journal.read(uri)
         if entry and entry.upload_id == upload.upload_id:
             journal.forget(uri)
+
+
+def lost_entries(store: ObjectStore, prefix: str, journal: UploadJournal) -> tuple[JournalEntry, ...]:
+    """Find what a journal says about uploads below a prefix that the store does not have any more."""
+    lost = []
+    for entry in journal.entries():
+        key = entry.uri.removeprefix(f"{store.uri}/")
+        if key == entry.uri or not is_object_key(prefix, key):
+            continue
+        try:
+            store.list_parts(key, entry.upload_id)
+        except UploadGone:
+            lost.append(entry)
+    return tuple(lost)

@@ -38,9 +38,10 @@ def submit(jobs: JobService, plan: Plan, *, replace: bool = False) -> Submission
     ended = outcome_error(status)
     if ended is None:
         return submission
+    earlier = "the files of the earlier attempt are deleted then" if plan.launch is None else "the earlier job stays"
     again = error(
         "CPT456",
         f"job `{submission.name}` of this very plan has {status.state} before",
-        hint="remove the cause and submit again with `--force`; the files of the earlier attempt are deleted then",
+        hint=f"remove the cause and submit again with `--force`; {earlier}",
     )
     raise type(ended)(*ended.diagnostics, again)

@@ -5,14 +5,14 @@ is known in milliseconds; hashing the files for the plan is the only full read. 
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any, Literal, NamedTuple
 
 from cloudcpt.errors import Diagnostic, Place, PlanError, error
+from cloudcpt.plan.model_folder import ModelFolder
 from cloudcpt.plan.plan import DataFile
 from cloudcpt.plan.sizes import Sizes
 from cloudcpt.plan.tensors import BrokenFile, Tensor, read_tensors
@@ -49,7 +49,7 @@ class BaseModel:
         names: Its files, relative to the folder: weights, config, tokenizer, card, licence.
     """
 
-    folder: Path
+    folder: ModelFolder
     sizes: Sizes
     architecture: str
     dtype: Dtype
@@ -58,7 +58,7 @@ class BaseModel:
 
     def hashed_files(self) -> tuple[DataFile, ...]:
         """Read every file once and identify it by its BLAKE3."""
-        return tuple(_hashed(self.folder, name) for name in self.names)
+        return tuple(self.folder.hashed(name) for name in self.names)
 
 
 class _Fault(NamedTuple):
@@ -67,7 +67,7 @@ class _Fault(NamedTuple):
     hint: str
 
 
-def read_base_model(folder: Path, place: Place | None) -> BaseModel:
+def read_base_model(folder: ModelFolder, place: Place | None) -> BaseModel:
     """Look at a base model before anything is spent on it.
 
     Args:
@@ -77,13 +77,13 @@ def read_base_model(folder: Path, place: Place | None) -> BaseModel:
     Raises:
         PlanError: everything that keeps the folder from being trained, all at once.
     """
-    config = _read_json(folder / "config.json") or {}
+    is_folder = folder.kind == "folder"
+    config = _read_json(folder, "config.json") if is_folder else {}
     tensors: list[Tensor] = []
-    faults = [_not_a_folder(folder)] if not folder.is_dir() else [*_content_faults(folder, config, tensors)]
+    faults = [*_content_faults(folder, config, tensors)] if is_folder else [_not_a_folder(folder)]
     if faults:
-        shown = short(folder)
         raise PlanError(
-            *(error(fault.code, f"`{shown}` {fault.message}", place=place, hint=fault.hint) for fault in faults)
+            *(error(fault.code, f"`{folder.shown}` {fault.message}", place=place, hint=fault.hint) for fault in faults)
         )
     stored = Counter[str]()
     for tensor in tensors:
@@ -96,11 +96,6 @@ def read_base_model(folder: Path, place: Place | None) -> BaseModel:
         context_tokens=_whole(config, "max_position_embeddings"),
         names=tuple(sorted({*_weight_names(folder), *_companions(folder)})),
     )
-
-
-def short(folder: Path) -> str:
-    """Write `recipes/../models/base` as `models/base`, for messages only: links are followed as they are named."""
-    return os.path.normpath(folder)
 
 
 def untrainable(model_type: str, architecture: str, place: Place | None) -> Diagnostic:
@@ -118,31 +113,33 @@ def untrainable(model_type: str, architecture: str, place: Place | None) -> Diag
 # --- what keeps it from being trained ---------------------------------------------------------------------------
 
 
-def _not_a_folder(path: Path) -> _Fault:
-    if path.suffix == ".gguf":
+def _not_a_folder(folder: ModelFolder) -> _Fault:
+    suffix = PurePosixPath(folder.shown).suffix
+    if suffix == ".gguf":
         return _gguf("is GGUF")
-    if path.is_file() and path.suffix in _ARCHIVES:
+    if folder.kind == "file" and suffix in _ARCHIVES:
         return _Fault("CPT524", "is an archive", "unpack it and name the folder")
-    if path.is_file():
+    if folder.kind == "file":
         return _Fault("CPT520", "is a file", "name the folder that holds config.json, tokenizer.json and the weights")
     hint = "download the model into a folder and name that; a relative path starts at the recipe's folder"
     return _Fault("CPT520", "does not exist", hint)
 
 
-def _content_faults(folder: Path, config: Config, tensors: list[Tensor]) -> Iterator[_Fault]:
+def _content_faults(folder: ModelFolder, config: Config, tensors: list[Tensor]) -> Iterator[_Fault]:
     """Say why the content of the folder cannot be trained, and collect the tensors of the files that can be read."""
     yield from _config_faults(config)
-    if not (folder / "tokenizer.json").is_file():
+    if "tokenizer.json" not in folder.names:
         hint = "save the tokenizer in its fast form: `AutoTokenizer.from_pretrained(...).save_pretrained(folder)`"
         yield _Fault("CPT527", "has no `tokenizer.json`", hint)
     weights = _weight_names(folder)
     if not weights:
         yield _no_weights(folder)
     for name in weights:
-        try:
-            tensors.extend(tensor for tensor in read_tensors(folder / name) if not _is_buffer(tensor))
-        except FileNotFoundError:
+        if name not in folder.names:
             yield _Fault("CPT529", f"has an index that names `{name}`, which is missing", "download the model again")
+            continue
+        try:
+            tensors.extend(tensor for tensor in read_tensors(folder, name) if not _is_buffer(tensor))
         except BrokenFile as broken:
             yield _Fault("CPT529", f"holds `{name}`, which {broken}", "download the file again")
     if foreign := sorted({tensor.dtype for tensor in tensors} - set(_DTYPES)):
@@ -170,8 +167,8 @@ def _config_faults(config: Config) -> Iterator[_Fault]:
         yield _Fault("CPT521", f"has a `config.json` without {names} as whole numbers", hint)
 
 
-def _no_weights(folder: Path) -> _Fault:
-    suffixes = {path.suffix for path in folder.iterdir()}
+def _no_weights(folder: ModelFolder) -> _Fault:
+    suffixes = {PurePosixPath(name).suffix for name in folder.names}
     if suffixes & _PICKLES:
         hint = "pickle can run code when it is opened; convert it once with `model.save_pretrained(folder)`"
         return _Fault("CPT522", "has its weights only as pickle (`.bin`, `.pt`)", hint)
@@ -189,15 +186,15 @@ def _gguf(message: str) -> _Fault:
 # --- what it is -------------------------------------------------------------------------------------------------
 
 
-def _weight_names(folder: Path) -> tuple[str, ...]:
+def _weight_names(folder: ModelFolder) -> tuple[str, ...]:
     """List the weight files: the shards of the index, else `model.safetensors`, else every safetensors file."""
-    index = _read_json(folder / _INDEX)
-    if index and isinstance(index.get("weight_map"), dict):
+    index = _read_json(folder, _INDEX)
+    if isinstance(index.get("weight_map"), dict):
         # Only the name: an index cannot make us read, or send, a file outside the folder.
-        return tuple(sorted({Path(str(shard)).name for shard in index["weight_map"].values()}))
-    if (folder / "model.safetensors").is_file():
+        return tuple(sorted({PurePosixPath(str(shard)).name for shard in index["weight_map"].values()}))
+    if "model.safetensors" in folder.names:
         return ("model.safetensors",)
-    return tuple(sorted(path.name for path in folder.glob("*.safetensors")))
+    return tuple(sorted(name for name in folder.names if name.endswith(".safetensors")))
 
 
 def _is_buffer(tensor: Tensor) -> bool:
@@ -205,14 +202,13 @@ def _is_buffer(tensor: Tensor) -> bool:
     return tensor.dtype not in _DTYPES and not tensor.name.endswith("weight")
 
 
-def _companions(folder: Path) -> set[str]:
-    """List what else belongs to the model; not weights in other formats, and not folders."""
+def _companions(folder: ModelFolder) -> set[str]:
+    """List what else belongs to the model; not weights in other formats."""
     return {
-        path.name
-        for path in folder.iterdir()
-        if path.is_file()
-        and not path.name.startswith(".")
-        and (path.suffix in _COMPANIONS or path.name.upper().startswith(("LICENSE", "LICENCE", "NOTICE")))
+        name
+        for name in folder.names
+        if not name.startswith(".")
+        and (PurePosixPath(name).suffix in _COMPANIONS or name.upper().startswith(("LICENSE", "LICENCE", "NOTICE")))
     }
 
 
@@ -241,17 +237,12 @@ def _whole(config: Config, key: str) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def _read_json(path: Path) -> Config | None:
+def _read_json(folder: ModelFolder, name: str) -> Config:
+    """Read a JSON object; an empty one when there is none, or nothing that can be read."""
+    if name not in folder.names:
+        return {}
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(folder.read(name, 0, folder.size_bytes(name)))
     except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _hashed(folder: Path, name: str) -> DataFile:
-    from blake3 import blake3
-
-    path = (folder / name).resolve()
-    digest = blake3(max_threads=blake3.AUTO).update_mmap(path).hexdigest()
-    return DataFile(name=name, uri=str(path), size_bytes=path.stat().st_size, blake3=digest)
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -14,6 +14,11 @@ from cloudcpt.plan.site import Site
 from cloudcpt.plan.starting_model import StartingModel
 
 
+def dollars(usd: float) -> str:
+    """Write an amount for a message, without its currency: `0.06`, `2,022`; cents matter below a hundred."""
+    return f"{usd:,.2f}" if abs(usd) < 100 else f"{usd:,.0f}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Duration:
     """Wall-clock hours with an interval, and what they rest on."""

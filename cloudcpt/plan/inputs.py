@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from cloudcpt.dataset.check import DatasetReport
-from cloudcpt.errors import Diagnostic, error
+from cloudcpt.dataset.places import is_in_s3
+from cloudcpt.errors import Diagnostic, Place, error
 from cloudcpt.plan.extent import DOMAIN
 from cloudcpt.plan.plan import DataFile, Source, SourceRole
+from cloudcpt.plan.site import Target
 from cloudcpt.plan.volume import Volume
 from cloudcpt.recipe.load import LoadedRecipe
 from cloudcpt.wire import GENERAL_VALIDATION_CHANNEL, TRAIN_CHANNEL, VALIDATION_CHANNEL, replay_channel
@@ -27,12 +29,14 @@ class DataInput:
         channel: The input channel that will carry it.
         path: As the recipe has it: a local path, relative to the recipe's folder, or s3://; empty when the recipe
             leaves the training data open.
+        named_by: The keys of the recipe under which the path stands.
     """
 
     name: str
     role: SourceRole
     channel: str
     path: str
+    named_by: tuple[str | int, ...]
 
 
 def recipe_inputs(loaded: LoadedRecipe) -> tuple[DataInput, ...]:
@@ -40,17 +44,36 @@ def recipe_inputs(loaded: LoadedRecipe) -> tuple[DataInput, ...]:
     recipe = loaded.recipe
     sources = recipe.data_mixing.sources if recipe.data_mixing else ()
     named = (
-        DataInput(name=DOMAIN, role="train", channel=TRAIN_CHANNEL, path=recipe.run.data_s3_path),
-        *(
-            DataInput(name=source.name, role="replay", channel=replay_channel(source.name), path=source.path)
-            for source in sources
+        DataInput(
+            name=DOMAIN,
+            role="train",
+            channel=TRAIN_CHANNEL,
+            path=recipe.run.data_s3_path,
+            named_by=("run", "data_s3_path"),
         ),
-        DataInput(name=DOMAIN, role="validation", channel=VALIDATION_CHANNEL, path=recipe.run.validation_data_s3_path),
+        *(
+            DataInput(
+                name=source.name,
+                role="replay",
+                channel=replay_channel(source.name),
+                path=source.path,
+                named_by=("data_mixing", "sources", index, "path"),
+            )
+            for index, source in enumerate(sources)
+        ),
+        DataInput(
+            name=DOMAIN,
+            role="validation",
+            channel=VALIDATION_CHANNEL,
+            path=recipe.run.validation_data_s3_path,
+            named_by=("run", "validation_data_s3_path"),
+        ),
         DataInput(
             name=GENERAL,
             role="general_validation",
             channel=GENERAL_VALIDATION_CHANNEL,
             path=recipe.eval.general_data_path,
+            named_by=("eval", "general_data_path"),
         ),
     )
     return tuple(one for one in named if one.path or one.role == "train")
@@ -87,6 +110,24 @@ def input_faults(
         elif report is not None and not report.ok:
             hint = f"see them with `cloudcpt validate {one.path}`"
             yield error("CPT504", f"`{one.path}` has {report.error_count} errors", hint=hint)
+
+
+def distant_inputs(loaded: LoadedRecipe, reports: Mapping[str, DatasetReport], target: Target) -> Iterator[Diagnostic]:
+    """Say which datasets a job on this machine could not read."""
+    if target not in ("local", "container"):
+        return
+    for one in recipe_inputs(loaded):
+        report = reports.get(one.channel)
+        if report is not None and any(is_in_s3(file.path) for file in report.files):
+            yield in_s3_but_needed_here(one.path, loaded.place(*one.named_by))
+
+
+def in_s3_but_needed_here(uri: str, place: Place | None) -> Diagnostic:
+    """Say that an input is in S3 and the job is to run on this machine."""
+    hint = "copy it to this machine and name the copy; or let the job run in the cloud, `launch.target: sagemaker`"
+    return error(
+        "CPT315", f"`{uri}` is in S3, and a job on this machine reads local files only", place=place, hint=hint
+    )
 
 
 def sources_of(

@@ -6,8 +6,8 @@ The table is dated and says where each price is from; nothing here asks a servic
 import os
 import subprocess
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
@@ -88,6 +88,27 @@ def find_instance(name: str, place: Place | None = None) -> Instance:
             place=place,
             hint=f"did you mean `{near[0]}`?" if near else "choose one with NVIDIA GPUs of at least 40 GB",
         )
+    )
+
+
+def weakest(choices: Sequence[Instance]) -> Instance:
+    """Make a machine that no choice falls short of: the name of the first, the least of everything, the highest price.
+
+    Args:
+        choices: At least one. The price is unknown when one of theirs is.
+    """
+    dearest = max(choices, key=lambda one: one.price_usd_per_hour)
+    unpriced = next((one for one in choices if not one.price_usd_per_hour), None)
+    priced = unpriced or dearest
+    return replace(
+        choices[0],
+        vcpus=min(one.vcpus for one in choices),
+        gpu_memory_bytes=min(one.gpu_memory_bytes for one in choices),
+        bf16_tflops=min(one.bf16_tflops for one in choices),
+        efa_gbps=min(one.efa_gbps for one in choices),
+        price_usd_per_hour=priced.price_usd_per_hour,
+        price_derived=priced.price_derived,
+        price_source=priced.price_source if len(choices) == 1 else f"{priced.name}: {priced.price_source}",
     )
 
 

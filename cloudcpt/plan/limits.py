@@ -1,8 +1,10 @@
 """What must hold between the numbers of a plan: a schedule that can run, a budget and a runtime that are enough."""
 
+import math
 from collections.abc import Iterator
 
 from cloudcpt.errors import Diagnostic, Place, error, note, warning
+from cloudcpt.plan.cost import dollars
 from cloudcpt.plan.plan import Estimate, Schedule
 from cloudcpt.plan.site import Site
 from cloudcpt.recipe.load import LoadedRecipe
@@ -44,7 +46,7 @@ def estimate_findings(loaded: LoadedRecipe, estimate: Estimate, site: Site) -> I
     """Compare time and cost with what the recipe allows."""
     yield from _runtime(loaded, estimate)
     if site.instance is not None:
-        yield from _budget(loaded, estimate, site.instance.name)
+        yield from _budget(loaded, estimate, site.instance.name, site.world.nodes)
 
 
 def _runtime(loaded: LoadedRecipe, estimate: Estimate) -> Iterator[Diagnostic]:
@@ -54,7 +56,7 @@ def _runtime(loaded: LoadedRecipe, estimate: Estimate) -> Iterator[Diagnostic]:
     span = f"{estimate.hours_low:.2g} to {estimate.hours_high:.2g} hours"
     place = loaded.place("launch", "max_runtime_hours")
     if estimate.hours_low > limit:
-        hint = f"allow {estimate.hours_high:.0f} hours, or train on fewer tokens"
+        hint = f"allow {_hours_enough(estimate.hours_high):g} hours, or train on fewer tokens"
         message = f"the job takes {span}, `max_runtime_hours: {limit:g}` stops it before its only checkpoint"
         yield error("CPT553", message, place=place, hint=hint)
     else:
@@ -64,7 +66,12 @@ def _runtime(loaded: LoadedRecipe, estimate: Estimate) -> Iterator[Diagnostic]:
         )
 
 
-def _budget(loaded: LoadedRecipe, estimate: Estimate, instance_name: str) -> Iterator[Diagnostic]:
+def _hours_enough(hours: float) -> float:
+    """Round up, to a tenth of an hour for short jobs: what is advised must be accepted."""
+    return math.ceil(hours) if hours > 10 else math.ceil(hours * 10) / 10
+
+
+def _budget(loaded: LoadedRecipe, estimate: Estimate, instance_name: str, nodes: int) -> Iterator[Diagnostic]:
     budget, place = loaded.recipe.launch.budget_usd, loaded.place("launch", "budget_usd")
     if not estimate.usd_per_instance_hour:
         message = f"the price of `{instance_name}` is not public, so the cost is unknown"
@@ -74,11 +81,14 @@ def _budget(loaded: LoadedRecipe, estimate: Estimate, instance_name: str) -> Ite
         else:
             yield warning("CPT552", message, place=loaded.place("launch", "instance_type"))
         return
-    span = f"{estimate.usd:,.0f} USD ({estimate.usd_low:,.0f} to {estimate.usd_high:,.0f})"
-    if budget and estimate.usd > budget:
-        hint = f"raise the budget, or train on at most {budget / estimate.usd:.0%} of the tokens"
+    kept = loaded.recipe.launch.keep_alive_minutes / 60 * nodes * estimate.usd_per_instance_hour
+    span = f"{dollars(estimate.usd)} USD ({dollars(estimate.usd_low)} to {dollars(estimate.usd_high)})"
+    span += f" and {dollars(kept)} USD for `keep_alive_minutes`" if kept else ""
+    if budget and estimate.usd + kept > budget:
+        hint = "raise the budget, train on fewer tokens, or take machines that cost less per step: `cloudcpt instances`"
         message = f"the job costs about {span}, more than `budget_usd: {budget:g}`"
         yield error("CPT550", message, place=place, hint=hint)
-    elif budget and estimate.usd_high > budget:
+    elif budget and estimate.usd_high + kept > budget:
         message = f"the job costs about {span} and may exceed `budget_usd: {budget:g}`"
-        yield warning("CPT551", message, place=place)
+        hint = "it is stopped before it does, and a job that is stopped leaves no model"
+        yield warning("CPT551", message, place=place, hint=hint)

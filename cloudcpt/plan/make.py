@@ -14,19 +14,24 @@ from typing import TYPE_CHECKING
 
 import cloudcpt
 from cloudcpt.dataset.check import DatasetReport
+from cloudcpt.dataset.files import HERE
+from cloudcpt.dataset.places import DataPlace
 from cloudcpt.errors import Diagnostic, PlanError, Severity, error
 from cloudcpt.plan.advice import data_advice
-from cloudcpt.plan.base_model import short
 from cloudcpt.plan.batching import Batching, choose_batching
 from cloudcpt.plan.cost import duration_of, priced
 from cloudcpt.plan.division import batch_faults, division_advice
 from cloudcpt.plan.extent import Extent, measure_extent
-from cloudcpt.plan.inputs import DataInput, input_faults, recipe_inputs, sources_of
+from cloudcpt.plan.inputs import DataInput, distant_inputs, input_faults, recipe_inputs, sources_of
 from cloudcpt.plan.instances import Machine
+from cloudcpt.plan.launching import choose_region, in_cloud, launch_advice, launch_faults
 from cloudcpt.plan.limits import estimate_findings, schedule_findings
 from cloudcpt.plan.mixing import weights_of
+from cloudcpt.plan.model_folder import ModelFolder, tokenizer_of
 from cloudcpt.plan.plan import Geometry, Plan
+from cloudcpt.plan.readiness import readiness_advice
 from cloudcpt.plan.rehearsal import Scope, rehearsal_note, scope_of
+from cloudcpt.plan.runtime import recipe_limit_s
 from cloudcpt.plan.settings import dropouts_of, lora_of, optimizer_of, schedule_of
 from cloudcpt.plan.site import Site, Target, choose_site, choose_target, site_advice
 from cloudcpt.plan.starting_model import StartingModel, find_starting_model
@@ -47,7 +52,10 @@ def make_plan(
     target: str | None = None,
     stand_in: bool = False,
     assumed_rows: int = 0,
+    region: str = "",
     machine: Machine,
+    place: DataPlace = HERE,
+    model_in_s3: ModelFolder | None = None,
 ) -> tuple[Plan, tuple[Diagnostic, ...]]:
     """Decide everything about a job.
 
@@ -58,7 +66,10 @@ def make_plan(
         stand_in: Rehearse with a tiny random model and a few steps.
         assumed_rows: Full rows that each dataset without a report is taken to make, to see time and cost before the
             data is at hand; 0 when all of them have to be reported.
+        region: Of AWS, where the recipe names none; empty when it is not configured either.
         machine: What the local targets run on.
+        place: Where the datasets of the reports are.
+        model_in_s3: The base model, when the recipe names one in S3 and it can be read from here.
 
     Returns:
         The plan, and the warnings and notes about it.
@@ -68,9 +79,15 @@ def make_plan(
         DatasetError: the model's tokenizer cannot be used.
     """
     recipe, config = loaded.recipe, loaded.recipe.training_config
-    faults = [*input_faults(loaded, reports, assumed_rows=assumed_rows), *_unsupported(loaded)]
-    site, model = _ground(loaded, choose_target(loaded, target), machine, faults, stand_in=stand_in)
-    volumes = _volumes(loaded, reports, _tokenizer(loaded, model, stand_in=stand_in), assumed_rows)
+    chosen, region = choose_target(loaded, target), choose_region(loaded, region)
+    faults = [
+        *input_faults(loaded, reports, assumed_rows=assumed_rows),
+        *_unsupported(loaded),
+        *launch_faults(loaded, chosen, region=region),
+        *distant_inputs(loaded, reports, chosen),
+    ]
+    site, model = _ground(loaded, chosen, machine, faults, stand_in=stand_in, model_in_s3=model_in_s3)
+    volumes = _volumes(loaded, reports, _tokenizer(loaded, model, stand_in=stand_in), assumed_rows, place)
     replay = {one.name: volumes[one.channel] for one in recipe_inputs(loaded) if one.role == "replay"}
     weights = weights_of(loaded, {name: volume.tokens for name, volume in replay.items()})
     extent = measure_extent(loaded, volumes[TRAIN_CHANNEL], replay, weights)
@@ -94,7 +111,7 @@ def make_plan(
         target=site.target,
         seed=recipe.run.seed,
         log_every_steps=config.trainer.log_every_steps,
-        max_runtime_s=round(recipe.launch.max_runtime_hours * 3600),
+        max_runtime_s=recipe_limit_s(recipe),
         model=model.spec,
         sources=sources_of(loaded, reports, volumes, weights, stand_in=stand_in),
         world=site.world,
@@ -108,6 +125,8 @@ def make_plan(
         estimate=priced(duration, site.instance, site.world.nodes),
         launch=None,
     )
+    if not site.is_here:
+        plan = in_cloud(loaded, site, plan, region=region)
     findings = tuple(_findings(loaded, plan, site, model, extent, volumes, scope))
     if any(found.severity is Severity.ERROR for found in findings):
         raise PlanError(*findings)
@@ -115,7 +134,13 @@ def make_plan(
 
 
 def _ground(
-    loaded: LoadedRecipe, target: Target, machine: Machine, faults: Iterable[Diagnostic], *, stand_in: bool
+    loaded: LoadedRecipe,
+    target: Target,
+    machine: Machine,
+    faults: Iterable[Diagnostic],
+    *,
+    stand_in: bool,
+    model_in_s3: ModelFolder | None,
 ) -> tuple[Site, StartingModel]:
     """Find the machines and the model.
 
@@ -129,7 +154,7 @@ def _ground(
     except PlanError as exc:
         faults += exc.diagnostics
     try:
-        model = find_starting_model(loaded, target, stand_in=stand_in)
+        model = find_starting_model(loaded, target, stand_in=stand_in, in_s3=model_in_s3)
     except PlanError as exc:
         faults += exc.diagnostics
     if site is not None and model is not None and model.sizes is not None:
@@ -155,14 +180,12 @@ def _tokenizer(loaded: LoadedRecipe, model: StartingModel, *, stand_in: bool) ->
         PlanError: it makes tokens that the model does not have.
         DatasetError: it cannot be read.
     """
-    if model.tokenizer_folder is None or find_spec("tokenizers") is None:
+    if model.folder is None or find_spec("tokenizers") is None:
         return None
-    from cloudcpt.dataset.tokens import load_tokenizer
-
-    tokenizer = load_tokenizer(model.tokenizer_folder)
+    tokenizer = tokenizer_of(model.folder)
     if tokenizer.vocab_size > model.spec.vocab_size and not stand_in:
         message = (
-            f"the tokenizer in `{short(model.tokenizer_folder)}` makes {tokenizer.vocab_size} tokens, "
+            f"the tokenizer in `{model.folder.shown}` makes {tokenizer.vocab_size} tokens, "
             f"the model's embedding has {model.spec.vocab_size} rows"
         )
         hint = "take tokenizer and weights from the same model"
@@ -175,10 +198,11 @@ def _volumes(
     reports: Mapping[str, DatasetReport],
     tokenizer: "DocumentTokenizer | None",
     assumed_rows: int,
+    place: DataPlace,
 ) -> dict[str, Volume]:
     """Measure what was read and take the user's word for the rest, by channel."""
     config = loaded.recipe.training_config
-    measured = measure(reports, seq_len=config.max_length, packing=config.packing, tokenizer=tokenizer)
+    measured = measure(reports, seq_len=config.max_length, packing=config.packing, tokenizer=tokenizer, place=place)
     unread = [one.channel for one in recipe_inputs(loaded) if one.channel not in measured]
     return measured | {channel: assume(assumed_rows, config.max_length) for channel in unread}
 
@@ -214,6 +238,8 @@ def _findings(
     yield from schedule_findings(loaded, plan.schedule)
     yield from estimate_findings(loaded, plan.estimate, site)
     yield from site_advice(loaded, site)
+    yield from launch_advice(loaded, plan)
+    yield from readiness_advice(loaded, plan)
     if plan.model.stand_in:
         yield rehearsal_note(loaded, extent, scope)
     elif model.sizes is not None:

@@ -371,9 +371,13 @@ class Plan:
 
         At most 63 characters of `[a-zA-Z0-9-]`, cut so that the hash survives: SageMaker's rule for names.
         """
-        slug = "".join(char if char.isascii() and char.isalnum() else "-" for char in self.name)
-        slug = "-".join(part for part in slug.split("-") if part)[: 63 - 11].rstrip("-") or "cpt"
-        return f"{slug}-{self.hash[:10]}"
+        return f"{job_slug(self.name)}-{self.hash[:10]}"
+
+
+def job_slug(name: str) -> str:
+    """Reduce a recipe's name to what the names of its jobs begin with."""
+    slug = "".join(char if char.isascii() and char.isalnum() else "-" for char in name)
+    return "-".join(part for part in slug.split("-") if part)[: 63 - 11].rstrip("-") or "cpt"
 
 
 def read_plan(path: Path) -> Plan:
@@ -386,8 +390,14 @@ def read_plan(path: Path) -> Plan:
 
     try:
         text = path.read_text("utf-8")
+    except FileNotFoundError as exc:
+        hint = f"write it with `cloudcpt plan RECIPE --save {path}`"
+        raise PlanError(error("CPT501", f"there is no file `{path}`", hint=hint)) from exc
+    except (OSError, ValueError) as exc:
+        raise PlanError(error("CPT501", f"`{path}` is not a plan: {exc}")) from exc
+    try:
         version = json.loads(text).get("schema_version")
-    except (OSError, ValueError, AttributeError) as exc:
+    except (ValueError, AttributeError) as exc:
         raise PlanError(error("CPT501", f"`{path}` is not a plan: {exc}")) from exc
     if version != SCHEMA_VERSION:
         raise PlanError(

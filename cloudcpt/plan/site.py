@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from cloudcpt.errors import Diagnostic, PlanError, error, note, warning
-from cloudcpt.plan.instances import LOCAL, Instance, Machine, chip_tflops, find_instance
+from cloudcpt.plan.instances import LOCAL, Instance, Machine, chip_tflops, find_instance, weakest
 from cloudcpt.plan.plan import World
+from cloudcpt.recipe.launch import DEFAULT_INSTANCE
 from cloudcpt.recipe.load import LoadedRecipe
 
 Target = Literal["local", "container", "sagemaker", "hyperpod"]
-
-DEFAULT_INSTANCE = "ml.p5.48xlarge"
-"""The machine of the published Nova recipes, and the only one that AWS names for them."""
 
 ASSUMED_TFLOPS = 312.0
 """Of a GPU at hand that the table does not have: an A100's."""
@@ -73,7 +71,7 @@ def choose_site(loaded: LoadedRecipe, target: Target, machine: Machine) -> Site:
     if target in ("local", "container"):
         return _site_here(loaded, target, machine)
     launch, replicas = loaded.recipe.launch, loaded.recipe.run.replicas
-    instance = find_instance(launch.instance_type or DEFAULT_INSTANCE, loaded.place("launch", "instance_type"))
+    instance = _rented(loaded)
     if not instance.gpus:
         return _site_on_cpus(loaded, target, instance)
     if launch.device == "cpu":
@@ -94,6 +92,31 @@ def choose_site(loaded: LoadedRecipe, target: Target, machine: Machine) -> Site:
         tflops=instance.bf16_tflops,
         cpus=0,
     )
+
+
+def _rented(loaded: LoadedRecipe) -> Instance:
+    """Find the machine to reckon with; of several preferred ones, a machine with the weaknesses of all.
+
+    Raises:
+        PlanError: unknown instance types, or preferred ones on which the processes would be laid out differently.
+    """
+    launch = loaded.recipe.launch
+    if not launch.instance_preferences:
+        return find_instance(launch.instance_type or DEFAULT_INSTANCE, loaded.place("launch", "instance_type"))
+    faults: list[Diagnostic] = []
+    found: list[Instance] = []
+    for index, name in enumerate(launch.instance_preferences):
+        try:
+            found.append(find_instance(name, loaded.place("launch", "instance_preferences", index)))
+        except PlanError as exc:
+            faults += exc.diagnostics
+    if faults:
+        raise PlanError(*faults)
+    if len({instance.gpus for instance in found}) > 1:
+        counts = ", ".join(f"`{instance.name}` {instance.gpus}" for instance in found)
+        message = f"the preferred machines differ in their number of GPUs, and a plan is for one number: {counts}"
+        raise PlanError(error("CPT587", message, place=loaded.place("launch", "instance_preferences")))
+    return weakest(found)
 
 
 def _site_on_cpus(loaded: LoadedRecipe, target: Target, instance: Instance) -> Site:

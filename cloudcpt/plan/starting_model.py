@@ -1,10 +1,12 @@
 """The model that a job starts from: at AWS, in a folder here, known by name only, or a tiny stand-in."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from cloudcpt.dataset.places import is_in_s3
 from cloudcpt.errors import Diagnostic, PlanError, error, warning
-from cloudcpt.plan.base_model import TRAINABLE_ARCHITECTURES, BaseModel, read_base_model, short, untrainable
+from cloudcpt.plan.base_model import TRAINABLE_ARCHITECTURES, BaseModel, read_base_model, untrainable
+from cloudcpt.plan.inputs import in_s3_but_needed_here
+from cloudcpt.plan.model_folder import LocalModel, ModelFolder
 from cloudcpt.plan.plan import DataFile, ModelSpec
 from cloudcpt.plan.site import Target
 from cloudcpt.plan.sizes import STAND_IN_SIZES, Sizes
@@ -20,7 +22,7 @@ class StartingModel:
         spec: What goes into the plan.
         sizes: None where only AWS knows them.
         stored_bytes: Of one parameter as the weights are stored; 0 where only AWS knows.
-        tokenizer_folder: Where its tokenizer is; None when it is not here.
+        folder: Where it is; None when it cannot be read from here.
         allowed_replicas: Numbers of machines that a model of its class may use.
         findings: Warnings.
     """
@@ -28,41 +30,47 @@ class StartingModel:
     spec: ModelSpec
     sizes: Sizes | None
     stored_bytes: int
-    tokenizer_folder: Path | None
+    folder: ModelFolder | None
     allowed_replicas: tuple[int, ...]
     findings: tuple[Diagnostic, ...] = ()
 
 
-def find_starting_model(loaded: LoadedRecipe, target: Target, *, stand_in: bool) -> StartingModel:
+def find_starting_model(
+    loaded: LoadedRecipe, target: Target, *, stand_in: bool, in_s3: ModelFolder | None
+) -> StartingModel:
     """Find out what the recipe's model is.
 
     Args:
         loaded: The recipe.
         target: Where it runs; only the cloud can train what is not here.
         stand_in: Rehearse on a tiny random model; a model that is here is still checked, and lends its tokenizer.
+        in_s3: The model, when it is in S3 and can be read from here.
 
     Raises:
         PlanError: the model cannot be trained, or is not there.
     """
-    row, folder = loaded.recipe.row, _folder(loaded)
+    row, here, place = loaded.recipe.row, _folder(loaded), loaded.place("run", "model_name_or_path")
     in_cloud = target in ("sagemaker", "hyperpod")
-    if folder is not None and folder.exists():
-        base = read_base_model(folder, loaded.place("run", "model_name_or_path"))
+    if in_s3 is not None and not in_cloud and not stand_in:
+        raise PlanError(in_s3_but_needed_here(in_s3.shown, place))
+    folder = in_s3 or here
+    if folder is not None and (in_s3 is not None or folder.kind != "nothing"):
+        base = read_base_model(folder, place)
         found = _from_folder(loaded, base, files=() if stand_in else base.hashed_files())
     elif row.architecture and row.architecture not in TRAINABLE_ARCHITECTURES:
         # Before anything else is said about it: nobody should download what cannot be trained.
         raise PlanError(untrainable(row.model_type, row.architecture, loaded.place("run", "model_type")))
     elif stand_in or (in_cloud and (row.parameters or loaded.recipe.is_nova)):
-        found = _from_catalog(loaded, folder)
+        found = _from_catalog(loaded, here)
     else:
-        raise PlanError(_not_here(loaded, folder, in_cloud=in_cloud))
+        raise PlanError(_not_here(loaded, here, in_cloud=in_cloud))
     return _as_stand_in(found) if stand_in else found
 
 
-def _folder(loaded: LoadedRecipe) -> Path | None:
-    """Return the folder that the recipe means; None for Nova and for s3://."""
+def _folder(loaded: LoadedRecipe) -> LocalModel | None:
+    """Return the folder on this machine that the recipe means; None for Nova and for s3://."""
     named = loaded.recipe.run.model_name_or_path
-    return None if loaded.recipe.is_nova or named.startswith("s3://") else loaded.folder / named
+    return None if loaded.recipe.is_nova or is_in_s3(named) else LocalModel(loaded.folder / named)
 
 
 def _from_folder(loaded: LoadedRecipe, base: BaseModel, *, files: tuple[DataFile, ...]) -> StartingModel:
@@ -87,7 +95,7 @@ def _from_folder(loaded: LoadedRecipe, base: BaseModel, *, files: tuple[DataFile
         ),
         sizes=sizes,
         stored_bytes=4 if base.dtype == "float32" else 2,
-        tokenizer_folder=base.folder,
+        folder=base.folder,
         allowed_replicas=open_replicas(size_class),
         findings=tuple(_mismatches(loaded, base)),
     )
@@ -99,7 +107,7 @@ def _mismatches(loaded: LoadedRecipe, base: BaseModel) -> list[Diagnostic]:
     found = []
     if row.parameters and (row.layers, row.hidden_size) != (base.sizes.layers, base.sizes.hidden_size):
         message = (
-            f"`{short(base.folder)}` has {base.sizes.layers} layers of width {base.sizes.hidden_size}, "
+            f"`{base.folder.shown}` has {base.sizes.layers} layers of width {base.sizes.hidden_size}, "
             f"`{row.model_type}` has {row.layers} of {row.hidden_size}"
         )
         hint = "write `model_type: hf` for a model of your own"
@@ -111,7 +119,7 @@ def _mismatches(loaded: LoadedRecipe, base: BaseModel) -> list[Diagnostic]:
     return found
 
 
-def _from_catalog(loaded: LoadedRecipe, folder: Path | None) -> StartingModel:
+def _from_catalog(loaded: LoadedRecipe, folder: ModelFolder | None) -> StartingModel:
     """Take what the catalog knows; the files are empty because nothing was read."""
     recipe, row = loaded.recipe, loaded.recipe.row
     sizes = None
@@ -145,23 +153,23 @@ def _from_catalog(loaded: LoadedRecipe, folder: Path | None) -> StartingModel:
         ),
         sizes=sizes,
         stored_bytes=2 if sizes else 0,
-        tokenizer_folder=None,
+        folder=None,
         allowed_replicas=row.replicas,
         findings=() if folder is None else (_planned_by_name(loaded, folder),),
     )
 
 
-def _planned_by_name(loaded: LoadedRecipe, folder: Path) -> Diagnostic:
+def _planned_by_name(loaded: LoadedRecipe, folder: ModelFolder) -> Diagnostic:
     known = f"sizes are those of `{loaded.recipe.run.model_type}` in the catalog"
     return warning(
         "CPT533",
-        f"there is no model folder `{short(folder)}`; {known}",
+        f"there is no model folder `{folder.shown}`; {known}",
         place=loaded.place("run", "model_name_or_path"),
         hint="the plan shows fit, time and cost; to train, download the model and name its folder",
     )
 
 
-def _not_here(loaded: LoadedRecipe, folder: Path | None, *, in_cloud: bool) -> Diagnostic:
+def _not_here(loaded: LoadedRecipe, folder: ModelFolder | None, *, in_cloud: bool) -> Diagnostic:
     place = loaded.place("run", "model_name_or_path")
     if loaded.recipe.is_nova:
         hint = "choose `hyperpod` or `sagemaker`, or rehearse the job with `cloudcpt submit --target local --stand-in`"
@@ -173,7 +181,7 @@ def _not_here(loaded: LoadedRecipe, folder: Path | None, *, in_cloud: bool) -> D
         hint = "download at least its config.json and weights into a folder and name that"
         return error("CPT532", f"nothing is known about the sizes of `{shown}`", place=place, hint=hint)
     hint = "download the model into that folder, or rehearse the job with `cloudcpt submit --stand-in`"
-    return error("CPT520", f"there is no model folder `{short(folder)}`", place=place, hint=hint)
+    return error("CPT520", f"there is no model folder `{folder.shown}`", place=place, hint=hint)
 
 
 def _as_stand_in(found: StartingModel) -> StartingModel:

@@ -7,7 +7,8 @@ Source: huggingface/safetensors, README.md, "Format".
 import json
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
+
+from cloudcpt.plan.model_folder import ModelFolder
 
 _HEADER_LIMIT = 100_000_000
 """The format's own limit, in bytes."""
@@ -26,18 +27,17 @@ class BrokenFile(Exception):
     """A file is not safetensors, or not all of it is there; the message says how."""
 
 
-def read_tensors(path: Path) -> tuple[Tensor, ...]:
-    """List the tensors of one file.
+def read_tensors(folder: ModelFolder, name: str) -> tuple[Tensor, ...]:
+    """List the tensors of one file of a model.
 
     Raises:
         BrokenFile: the header cannot be read, or the data has not the length that the header promises.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        header_bytes = int.from_bytes(file.read(8), "little")
-        if not 2 <= header_bytes <= min(size - 8, _HEADER_LIMIT):
-            raise BrokenFile(f"says that its header has {header_bytes} bytes, and the file has {size}")
-        text = file.read(header_bytes)
+    size = folder.size_bytes(name)
+    header_bytes = int.from_bytes(folder.read(name, 0, min(8, size)), "little")
+    if not 2 <= header_bytes <= min(size - 8, _HEADER_LIMIT):
+        raise BrokenFile(f"says that its header has {header_bytes} bytes, and the file has {size}")
+    text = folder.read(name, 8, 8 + header_bytes)
     try:
         table = json.loads(text)
         rows = {name: row for name, row in table.items() if name != "__metadata__"}

@@ -7,10 +7,11 @@ Of data that was not read there is only what the user says.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloudcpt.dataset.check import DatasetReport
+from cloudcpt.dataset.places import DataPlace
+from cloudcpt.dataset.records import read_records_in
 from cloudcpt.plan.geometry import Packing, pack
 
 if TYPE_CHECKING:
@@ -52,7 +53,12 @@ class Volume:
 
 
 def measure(
-    reports: Mapping[str, DatasetReport], *, seq_len: int, packing: Packing, tokenizer: "DocumentTokenizer | None"
+    reports: Mapping[str, DatasetReport],
+    *,
+    seq_len: int,
+    packing: Packing,
+    tokenizer: "DocumentTokenizer | None",
+    place: DataPlace,
 ) -> dict[str, Volume]:
     """Count or estimate every dataset of a recipe, all of them the same way.
 
@@ -61,16 +67,20 @@ def measure(
         seq_len: Tokens in a row.
         packing: How rows are filled.
         tokenizer: The base model's; None when it is not here.
+        place: Where the data is.
     """
     if tokenizer is None or sum(report.size_bytes for report in reports.values()) > EXACT_LIMIT_BYTES:
         return {name: estimate(report, seq_len=seq_len, packing=packing) for name, report in reports.items()}
-    return {name: _count(report, seq_len, packing, tokenizer) for name, report in reports.items()}
+    return {name: _count(report, seq_len, packing, tokenizer, place) for name, report in reports.items()}
 
 
-def _count(report: DatasetReport, seq_len: int, packing: Packing, tokenizer: "DocumentTokenizer") -> Volume:
+def _count(
+    report: DatasetReport, seq_len: int, packing: Packing, tokenizer: "DocumentTokenizer", place: DataPlace
+) -> Volume:
     from cloudcpt.dataset.tokens import document_lengths
 
-    return _volume(document_lengths((Path(file.path) for file in report.files), tokenizer), seq_len, packing)
+    records = (record for file in report.files for record in read_records_in(place, file.as_input))
+    return _volume(document_lengths(records, tokenizer), seq_len, packing)
 
 
 def _volume(lengths: Sequence[int], seq_len: int, packing: Packing) -> Volume:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from cloudcpt.errors import Severity
 from cloudcpt.recipe.faults import Fault, KeyPath, shown
+from cloudcpt.recipe.launch import machines_with_local_disks
 from cloudcpt.recipe.rules import betas_of_one, warmup_of
 from cloudcpt.recipe.values import TRAINER, TRAINING, Values
 
@@ -90,9 +91,13 @@ def no_effect(values: Values) -> Iterator[Fault]:
     if values.flag("skip_recipe_validation"):
         message = "`skip_recipe_validation` has no effect, cloudcpt always validates"
         yield Fault(code="CPT156", message=message, loc=("skip_recipe_validation",), on="key")
-    if values.row is not None and values.row.family == "open" and values.text("run", "mlflow_tracking_uri"):
-        message = "the MLflow keys have no effect here, metrics go to TensorBoard and metrics.jsonl"
+    mlflow = values.text("run", "mlflow_tracking_uri")
+    if values.row is not None and values.row.family == "open" and mlflow and not mlflow.startswith("arn:"):
+        message = "the MLflow keys have no effect without an ARN, metrics go to TensorBoard and metrics.jsonl"
         yield Fault(code="CPT156", message=message, loc=("run", "mlflow_tracking_uri"), on="key")
+    if values.number("launch", "volume_gb") and (local := machines_with_local_disks(values)):
+        message = f"`volume_gb` has no effect on {shown(local[0][1])}, whose local disks have a size of their own"
+        yield Fault(code="CPT156", message=message, loc=("launch", "volume_gb"), on="key")
     for optim in values.optims:
         sched = (*optim, "sched")
         if values.text(*sched, "name") == "constant" and values.number(*sched, "constant_steps"):

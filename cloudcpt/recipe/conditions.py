@@ -2,7 +2,7 @@
 
 Each condition is written twice, side by side: as a function that names the fault and the places that matter, and as
 the fragment of the published schema that gives the same verdict. A test holds the two together over many recipes.
-What depends on the model is in `families.py`.
+What depends on the model is in `families.py`, what the cloud asks in `launch.py`.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from cloudcpt.recipe.families import FAMILY_SCHEMA, family_faults
 from cloudcpt.recipe.faults import Fault, KeyPath, dotted
 from cloudcpt.recipe.fragments import ABSENT, Schema, at, one_of
+from cloudcpt.recipe.launch import LAUNCH_SCHEMA, launch_faults
 from cloudcpt.recipe.values import OPTIM_BESIDE, OPTIM_INSIDE, TRAINER, TRAINING, Values
 
 
@@ -146,4 +147,5 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition(faults=_bits, schema=(at((*TRAINING, "peft"), _BITS),)),
     Condition(faults=_weights, schema=(at(("data_mixing",), _WEIGHTS),)),
     Condition(faults=family_faults, schema=FAMILY_SCHEMA),
+    Condition(faults=launch_faults, schema=LAUNCH_SCHEMA),
 )

@@ -5,16 +5,30 @@ from typing import Annotated, Literal
 from pydantic import Field, Strict
 
 from cloudcpt.recipe.fields import (
+    ACCOUNT_PATTERN,
+    IMAGE_PATTERN,
     INSTANCE_PATTERN,
+    KEY_PATTERN,
+    NAMED_INSTANCE_PATTERN,
+    REGION_PATTERN,
+    ROLE_PATTERN,
+    SECURITY_GROUP_PATTERN,
     SOURCE_NAME_PATTERN,
+    SUBNET_PATTERN,
+    TAG_PATTERN,
+    TRAINING_PLAN_PATTERN,
+    Flag,
     Maybe,
     Number,
     OptionalPath,
+    OptionalS3,
     PathText,
     Section,
     Text,
     Whole,
 )
+
+KmsKey = Annotated[str, Strict(), Field(pattern=KEY_PATTERN, max_length=2048)]
 
 
 class MixedSource(Section):
@@ -73,7 +87,10 @@ class Export(Section):
 
 
 class Launch(Section):
-    """Where and under which limits to run; never sent to the trainer."""
+    """Where and under which limits to run; never sent to the trainer.
+
+    Limits of the cloud are those of CreateTrainingJob. Source: botocore, sagemaker 2017-07-24.
+    """
 
     target: Literal["local", "container", "sagemaker", "hyperpod"] = "local"
     """Where the job runs."""
@@ -81,14 +98,83 @@ class Launch(Section):
     instance_type: Annotated[str, Strict(), Field(pattern=INSTANCE_PATTERN, max_length=64)] = ""
     """Machine in the cloud, such as `ml.p5.48xlarge`; empty lets the plan choose."""
 
+    instance_preferences: Annotated[
+        tuple[Annotated[str, Strict(), Field(pattern=NAMED_INSTANCE_PATTERN, max_length=64)], ...], Field(max_length=5)
+    ] = ()
+    """Machines to try instead of one `instance_type`, best first, 1 to 5; the plan reckons with the weakest."""
+
     processes_per_node: Whole = Field(default=0, ge=0, le=64)
     """Training processes on each machine; 0 takes one per GPU."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What each process computes on; `auto` takes GPUs where there are some."""
 
+    region: Annotated[str, Strict(), Field(pattern=REGION_PATTERN)] = ""
+    """AWS Region; empty takes the one that your AWS configuration names."""
+
+    account_id: Annotated[str, Strict(), Field(pattern=ACCOUNT_PATTERN)] = ""
+    """Account that owns the buckets, twelve digits in quotes; empty for the account of whoever submits."""
+
+    role: Annotated[str, Strict(), Field(pattern=ROLE_PATTERN, max_length=2048)] = ""
+    """ARN of the execution role: what the job itself may read and write."""
+
+    image: Annotated[str, Strict(), Field(pattern=IMAGE_PATTERN, max_length=255)] = ""
+    """Training image in ECR, by digest: `....dkr.ecr.us-east-1.amazonaws.com/cloudcpt@sha256:...`."""
+
+    input_s3_path: OptionalS3 = ""
+    """Where local data and base models are uploaded to; empty for `cloudcpt` below `run.output_s3_path`."""
+
+    kms_key: KmsKey = ""
+    """KMS key for what is uploaded: ARN, id or alias; empty for the bucket's own default."""
+
+    output_kms_key: KmsKey = ""
+    """KMS key for what the job writes; empty for the bucket's own default."""
+
+    volume_kms_key: KmsKey = ""
+    """KMS key for the disks of the machines; P4, P5 and P6 have local disks, which take none."""
+
+    volume_gb: Whole = Field(default=0, ge=0, le=16384)
+    """Size of the disk of each machine; 0 takes 50. P4, P5 and P6 have local disks of a fixed size."""
+
+    subnets: Annotated[tuple[Annotated[str, Strict(), Field(pattern=SUBNET_PATTERN)], ...], Field(max_length=16)] = ()
+    """Subnets of a VPC of yours to run in, at most 16; with `security_groups`."""
+
+    security_groups: Annotated[
+        tuple[Annotated[str, Strict(), Field(pattern=SECURITY_GROUP_PATTERN)], ...], Field(max_length=5)
+    ] = ()
+    """Security groups for the machines, at most 5; with `subnets`."""
+
+    network_isolation: Flag = True
+    """The container reaches nothing but the other machines of the job, not even S3. Off for Nova unless written."""
+
+    encrypt_traffic: Flag = False
+    """Encrypt what the machines of a job exchange; slows training on several."""
+
+    spot: Flag = False
+    """Use spare capacity, which is cheaper and can be taken away; the job then starts over, from its beginning."""
+
+    max_wait_hours: Annotated[Number, Field(ge=0, le=672)] = 0.0
+    """With `spot`: waiting and training together; 0 for a day more than the time limit of the job."""
+
+    max_pending_hours: Annotated[Number, Field(ge=0, le=672)] = 0.0
+    """How long to wait for capacity, from 0.5; 0 leaves it to the service."""
+
+    keep_alive_minutes: Whole = Field(default=0, ge=0, le=360)
+    """Keep the machines for so long after the job, billed, so that the next one starts at once; 0 for not at all."""
+
+    training_plan: Annotated[str, Strict(), Field(pattern=TRAINING_PLAN_PATTERN, max_length=2048)] = ""
+    """ARN of a training plan: capacity that was reserved before."""
+
+    retry_attempts: Whole = Field(default=0, ge=0, le=30)
+    """How often the service starts the job again after an error of its own; 0 for never."""
+
+    tags: Annotated[
+        dict[str, Annotated[str, Strict(), Field(pattern=TAG_PATTERN, max_length=256)]], Field(max_length=50)
+    ] = {}  # noqa: RUF012  # pydantic copies it
+    """Tags of the job, at most 50, name and value; values in quotes. Names that begin with `aws:` belong to AWS."""
+
     max_runtime_hours: Annotated[Number, Field(ge=0, le=672)] = 0.0
     """Stop the job after so many hours; 0 for no limit of ours. SageMaker allows 28 days."""
 
     budget_usd: Annotated[Number, Field(ge=0)] = 0.0
-    """Refuse a plan whose expected cost is higher; 0 for no limit."""
+    """Refuse a plan whose expected cost is higher, and stop a job that would cost more; 0 for no limit."""

@@ -4,6 +4,7 @@ Nova jobs are run by AWS from the recipe as written, so a key that the service d
 dropped. As in `conditions.py`, each condition stands beside the schema fragment with the same verdict.
 """
 
+import re
 from collections.abc import Callable, Iterator
 
 from cloudcpt.recipe.catalog import ModelRow, model_rows
@@ -11,7 +12,8 @@ from cloudcpt.recipe.faults import Fault, KeyPath, dotted, listed, shown
 from cloudcpt.recipe.fragments import ABSENT, Schema, at, when_model
 from cloudcpt.recipe.values import OPTIM_BESIDE, OPTIM_INSIDE, TRAINER, TRAINING, Values
 
-_S3_PREFIX = "s3://"
+_CHECKPOINT = r"^(?:s3://|arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:[0-9]{12}:model-package/)"
+"""Weights of an earlier job: an S3 URI, or a model package, as AWS's SDK takes both."""
 _MODEL_TYPE = (("run", "model_type"), "model set here")
 _NOVA_EPOCHS = (1, 100)
 
@@ -115,11 +117,12 @@ def _data(values: Values) -> Iterator[Fault]:
 
 def _weights(values: Values, row: ModelRow) -> Iterator[Fault]:
     name = values.text("run", "model_name_or_path")
-    if name is None or name in row.checkpoints or name.startswith(_S3_PREFIX):
+    if name is None or name in row.checkpoints or re.search(_CHECKPOINT, name):
         return
     yield Fault(
         code="CPT202",
         message=f"`{row.model_type}` starts from {listed(row.checkpoints)} or an s3:// URI, not {shown(name)}",
+        hint="the ARN of a model package, the result of an earlier job, is taken too",
         loc=("run", "model_name_or_path"),
         related=(_MODEL_TYPE,),
     )
@@ -186,9 +189,7 @@ def _grouped(rows: tuple[ModelRow, ...], key: Callable[[ModelRow], Schema]) -> l
 
 
 def _names_schema(row: ModelRow) -> Schema:
-    return at(
-        ("run", "model_name_or_path"), {"anyOf": [{"enum": list(row.checkpoints)}, {"pattern": f"^{_S3_PREFIX}"}]}
-    )
+    return at(("run", "model_name_or_path"), {"anyOf": [{"enum": list(row.checkpoints)}, {"pattern": _CHECKPOINT}]})
 
 
 def _generation_schema(row: ModelRow) -> Schema:

@@ -26,6 +26,23 @@ OPTIONAL_S3_PATTERN = rf"{NO_CONTROL}(?:{S3_URI})?{_END}"
 SOURCE_NAME_PATTERN = rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,55}}{_END}"
 MODULE_PATTERN = rf"^[A-Za-z0-9_.]+{_END}"
 INSTANCE_PATTERN = rf"^(?:ml\.[a-z0-9-]+\.[a-z0-9]+)?{_END}"
+NAMED_INSTANCE_PATTERN = rf"^ml\.[a-z0-9-]+\.[a-z0-9]+{_END}"
+REGION_PATTERN = rf"^(?:[a-z]{{2,4}}(?:-[a-z]{{2,16}}){{1,3}}-[0-9]{{1,2}})?{_END}"
+ACCOUNT_PATTERN = rf"^(?:[0-9]{{12}})?{_END}"
+IMAGE_PATTERN = rf"^(?:[A-Za-z0-9][A-Za-z0-9._:/@-]*)?{_END}"
+_PARTITION = "arn:aws[a-z-]*"
+ROLE_PATTERN = rf"^(?:{_PARTITION}:iam::[0-9]{{12}}:role/[A-Za-z0-9_+=,.@/-]+)?{_END}"
+KEY_PATTERN = (
+    rf"^(?:{_PARTITION}:kms:[a-z0-9-]+:[0-9]{{12}}:(?:key/[A-Za-z0-9-]+|alias/[A-Za-z0-9:/_-]+)"
+    rf"|alias/[A-Za-z0-9:/_-]+|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}|mrk-[0-9a-f]{{32}})?{_END}"
+)
+SUBNET_PATTERN = rf"^subnet-[0-9a-f]{{8}}(?:[0-9a-f]{{9}})?{_END}"
+SECURITY_GROUP_PATTERN = rf"^sg-[0-9a-f]{{8}}(?:[0-9a-f]{{9}})?{_END}"
+TRAINING_PLAN_PATTERN = (
+    rf"^(?:{_PARTITION}:sagemaker:[a-z0-9-]+:[0-9]{{12}}:training-plan/[A-Za-z0-9][A-Za-z0-9/-]*)?{_END}"
+)
+TAG_PATTERN = rf"^[^\x00-\x1f!\x22-\x24%&'()*,;<>?\[\\\]^`{{|}}~\x7f]*{_END}"
+"""Letters and digits of any script, spaces and `_.:/=+-@`. Source: AWS, tag naming limits."""
 
 MODEL_TYPES = tuple(row.model_type for row in model_rows())
 

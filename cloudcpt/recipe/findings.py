@@ -13,7 +13,20 @@ from pydantic_core import ErrorDetails
 
 from cloudcpt.recipe.advice import advice
 from cloudcpt.recipe.faults import Fault, KeyPath, dotted, shown
-from cloudcpt.recipe.fields import NAME_PATTERN, OPTIONAL_PATH_PATTERN, OPTIONAL_S3_PATTERN, PATH_PATTERN
+from cloudcpt.recipe.fields import (
+    ACCOUNT_PATTERN,
+    IMAGE_PATTERN,
+    KEY_PATTERN,
+    NAME_PATTERN,
+    OPTIONAL_PATH_PATTERN,
+    OPTIONAL_S3_PATTERN,
+    PATH_PATTERN,
+    REGION_PATTERN,
+    ROLE_PATTERN,
+    SECURITY_GROUP_PATTERN,
+    SUBNET_PATTERN,
+    TRAINING_PLAN_PATTERN,
+)
 from cloudcpt.recipe.fragments import Schema
 from cloudcpt.recipe.keys import closest, models_like, unknown_key
 from cloudcpt.recipe.model import Recipe
@@ -32,6 +45,8 @@ _CODES = {
 _PATTERN_CODES = {
     NAME_PATTERN: "CPT106",
     **dict.fromkeys((PATH_PATTERN, OPTIONAL_PATH_PATTERN, OPTIONAL_S3_PATTERN), "CPT105"),
+    **dict.fromkeys((REGION_PATTERN, ACCOUNT_PATTERN, IMAGE_PATTERN, ROLE_PATTERN, KEY_PATTERN), "CPT109"),
+    **dict.fromkeys((SUBNET_PATTERN, SECURITY_GROUP_PATTERN, TRAINING_PLAN_PATTERN), "CPT109"),
 }
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_ -]*")
 _NUMBER_LIKE = re.compile(r"[-+]?[0-9][0-9_,]*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")

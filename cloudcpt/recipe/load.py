@@ -8,7 +8,7 @@ from cloudcpt.recipe.credentials import find_secrets, redact
 from cloudcpt.recipe.faults import Fault, KeyPath
 from cloudcpt.recipe.findings import examine
 from cloudcpt.recipe.model import Recipe
-from cloudcpt.recipe.source import read_source
+from cloudcpt.recipe.source import RecipeSource, read_source
 from cloudcpt.recipe.syntax import compose
 from cloudcpt.recipe.tree import Node
 
@@ -47,12 +47,8 @@ def load_recipe(path: Path) -> LoadedRecipe:
         RecipeError: with every finding, warnings and notes included, in the order of the file.
     """
     source = read_source(path)
-    root, findings = compose(source)
+    recipe, root, findings = _read(source)
     secrets = find_secrets(source)
-    recipe = None
-    if root is not None:
-        recipe, faults = examine(root)
-        findings += [_diagnostic(fault, root) for fault in faults]
     ordered = tuple(sorted([*_redacted(findings, secrets), *secrets], key=_position))
     if recipe is None or root is None or any(found.severity is Severity.ERROR for found in ordered):
         raise RecipeError(*ordered)
@@ -65,6 +61,31 @@ def load_recipe(path: Path) -> LoadedRecipe:
         diagnostics=ordered,
         root=root,
     )
+
+
+def parse_recipe(text: str, path: str) -> Recipe:
+    """Read a recipe out of a plan, where its text was put after it had been loaded.
+
+    Args:
+        text: Of the whole recipe.
+        path: To name it by in messages.
+
+    Raises:
+        RecipeError: this version of cloudcpt does not take it any more.
+    """
+    recipe, _, findings = _read(RecipeSource(path=path, text=text, blake3=""))
+    if recipe is None:
+        raise RecipeError(*findings)
+    return recipe
+
+
+def _read(source: RecipeSource) -> tuple[Recipe | None, Node | None, list[Diagnostic]]:
+    """Go from text to a recipe: the recipe unless a value is wrong, the tree unless the text is no YAML, findings."""
+    root, findings = compose(source)
+    if root is None:
+        return None, None, findings
+    recipe, faults = examine(root)
+    return recipe, root, findings + [_diagnostic(fault, root) for fault in faults]
 
 
 def _diagnostic(fault: Fault, root: Node) -> Diagnostic:

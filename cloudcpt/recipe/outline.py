@@ -9,13 +9,23 @@ from typing import Any
 
 from cloudcpt.recipe.faults import KeyPath, listed
 from cloudcpt.recipe.fields import (
+    ACCOUNT_PATTERN,
+    IMAGE_PATTERN,
     INSTANCE_PATTERN,
+    KEY_PATTERN,
     MODULE_PATTERN,
     NAME_PATTERN,
+    NAMED_INSTANCE_PATTERN,
     OPTIONAL_PATH_PATTERN,
     OPTIONAL_S3_PATTERN,
     PATH_PATTERN,
+    REGION_PATTERN,
+    ROLE_PATTERN,
+    SECURITY_GROUP_PATTERN,
     SOURCE_NAME_PATTERN,
+    SUBNET_PATTERN,
+    TAG_PATTERN,
+    TRAINING_PLAN_PATTERN,
 )
 from cloudcpt.recipe.fragments import Schema
 from cloudcpt.recipe.schema import field_schema
@@ -29,6 +39,16 @@ PATTERN_WORDS = {
     SOURCE_NAME_PATTERN: "letters, digits, `.`, `_` and `-`, at most 56, a letter or digit first",
     MODULE_PATTERN: "the name of a layer, such as `q_proj`",
     INSTANCE_PATTERN: "a SageMaker instance type such as `ml.p5.48xlarge`",
+    NAMED_INSTANCE_PATTERN: "a SageMaker instance type such as `ml.p5.48xlarge`",
+    REGION_PATTERN: "an AWS Region such as `us-east-1`",
+    ACCOUNT_PATTERN: "an account of twelve digits in quotes",
+    IMAGE_PATTERN: "an image such as `123456789012.dkr.ecr.us-east-1.amazonaws.com/cloudcpt@sha256:...`",
+    ROLE_PATTERN: "the ARN of an IAM role, `arn:aws:iam::123456789012:role/name`",
+    KEY_PATTERN: "a KMS key: its ARN, its id, or `alias/name`",
+    SUBNET_PATTERN: "a subnet such as `subnet-0123456789abcdef0`",
+    SECURITY_GROUP_PATTERN: "a security group such as `sg-0123456789abcdef0`",
+    TRAINING_PLAN_PATTERN: "the ARN of a training plan, `arn:aws:sagemaker:us-east-1:123456789012:training-plan/name`",
+    TAG_PATTERN: "letters, digits, spaces and `_.:/=+-@`",
 }
 _MOST_LISTED = 12
 
@@ -37,7 +57,7 @@ def schema_at(loc: KeyPath) -> Schema | None:
     """Find the schema of the value at a key path; None where no key is known."""
     node = field_schema()
     for part in loc:
-        child = _item(node, part) if isinstance(part, int) else children(node).get(part)
+        child = _item(node, part) if isinstance(part, int) else children(node).get(part, _named_value(node))
         if child is None:
             return None
         node = child
@@ -47,6 +67,12 @@ def schema_at(loc: KeyPath) -> Schema | None:
 def children(node: Schema) -> dict[str, Schema]:
     """List the keys of a section with the schema of each, references resolved."""
     return {key: _resolved(child) for key, child in node.get("properties", {}).items()}
+
+
+def _named_value(node: Schema) -> Schema | None:
+    """Give the schema of what stands under any name, where the names are the user's own."""
+    value = node.get("additionalProperties")
+    return value if isinstance(value, dict) else None
 
 
 def homes(key: str) -> tuple[KeyPath, ...]:
@@ -74,6 +100,8 @@ def expected(node: Schema) -> str:
         return _expected_list(node)
     if kind == "string":
         return PATTERN_WORDS.get(node.get("pattern", ""), f"a text of at most {node.get('maxLength')} characters")
+    if value := _named_value(node):
+        return f"at most {node['maxProperties']} names, each with {expected(value)}"
     return {"boolean": "`true` or `false`", "object": "a section of further keys"}[str(kind)]
 
 

@@ -88,6 +88,18 @@ def evaluation_said_once(values: Values) -> Iterator[Fault]:
             )
 
 
+def wait_covers_runtime(values: Values) -> Iterator[Fault]:
+    """`launch.max_wait_hours`, when it is not 0, is not less than `launch.max_runtime_hours`."""
+    wait, runtime = values.number("launch", "max_wait_hours"), values.number("launch", "max_runtime_hours")
+    if wait and runtime and 0 < wait < runtime:
+        yield Fault(
+            code="CPT220",
+            message=f"`max_wait_hours` {shown(wait)} is less than `max_runtime_hours` {shown(runtime)}, a part of it",
+            loc=("launch", "max_wait_hours"),
+            related=((("launch", "max_runtime_hours"), "`max_runtime_hours` set here"),),
+        )
+
+
 def open_betas_below_one(values: Values) -> Iterator[Fault]:
     """The betas of a model with open weights are below 1, where Adam would divide by zero."""
     if values.row is not None and values.row.family == "open":
@@ -118,6 +130,7 @@ RULES: tuple[Rule, ...] = (
     schedule_has_room_to_decay,
     source_names_differ,
     evaluation_said_once,
+    wait_covers_runtime,
     open_betas_below_one,
     no_placeholders,
 )

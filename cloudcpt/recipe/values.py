@@ -57,6 +57,11 @@ class Values:
         """Tell whether there is a mapping of further keys."""
         return isinstance(self._get(loc), Mapping)
 
+    def keys(self, *loc: str | int) -> tuple[str, ...]:
+        """List the keys of a mapping; none when it is not one."""
+        value = self._get(loc)
+        return tuple(key for key in value if isinstance(key, str)) if isinstance(value, Mapping) else ()
+
     def length(self, *loc: str | int) -> int:
         """Count the items of a list; 0 when it is not one."""
         value = self._get(loc)

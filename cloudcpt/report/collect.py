@@ -7,12 +7,13 @@ not fit is counted in `remarks`, never dropped in silence.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from cloudcpt.jobs.ports import JobStatus
 from cloudcpt.plan.plan import Plan, read_plan
+from cloudcpt.report.log_lines import records_of_lines
 from cloudcpt.wire import (
     EVALUATION_SETS,
     MANIFEST_FILE,
@@ -23,6 +24,7 @@ from cloudcpt.wire import (
     MlFolder,
     model_faults,
     parse_failure,
+    seal_faults,
 )
 
 RunOutcome = Literal["completed", "stopped", "failed", "running", "unfinished"]
@@ -134,18 +136,26 @@ def step_seconds(steps: Sequence[StepPoint]) -> float:
     return sum(point.seconds * (point.step - last) for point, last in zip(steps, before, strict=False))
 
 
-def collect(ml: MlFolder, status: JobStatus | None = None) -> RunReport:
+def collect(
+    ml: MlFolder,
+    status: JobStatus | None = None,
+    *,
+    lines: Iterable[str] = (),
+    has_weights: bool = True,
+) -> RunReport:
     """Read a job folder.
 
     Args:
         ml: Laid out like /opt/ml; only the plan has to be there.
         status: What the place where it runs knows; it outlives a trainer that was killed before it could say why.
+        lines: Of the job's log, which stand in for `metrics.jsonl` as long as that has not come back.
+        has_weights: The model folder is all of the model. Otherwise it is its manifest, and `fetch` verifies the rest.
 
     Raises:
         PlanError: the plan is missing or not one that this version wrote.
     """
     plan = read_plan(ml.plan)
-    records, remarks = _read_records(ml)
+    records, remarks = _read_records(ml) if ml.metrics.is_file() else (records_of_lines(lines), [])
     run = _last(records, "run")
     if run.get("plan_hash", plan.hash) != plan.hash:
         remarks.append(f"`{METRICS_FILE}` was written by a run of another plan, `{str(run['plan_hash'])[:10]}`")
@@ -153,7 +163,7 @@ def collect(ml: MlFolder, status: JobStatus | None = None) -> RunReport:
     end = _last(records, "end")
     failure = _read_failure(ml) or (status.failure if status else None)
     outcome = _outcome(end, failure, status)
-    faults = tuple(model_faults(ml.model)) if outcome == "completed" else ()
+    faults = tuple((model_faults if has_weights else seal_faults)(ml.model)) if outcome == "completed" else ()
     return RunReport(
         plan=plan,
         outcome=outcome,
@@ -183,8 +193,6 @@ def _outcome(end: Mapping[str, Any], failure: Failure | None, status: JobStatus 
 
 def _read_records(ml: MlFolder) -> tuple[list[dict[str, Any]], list[str]]:
     """Read the records that can be read, and say how many could not."""
-    if not ml.metrics.is_file():
-        return [], []
     records, unreadable = [], 0
     for line in ml.metrics.read_text("utf-8", errors="replace").splitlines():
         try:

@@ -4,6 +4,7 @@ Weights are read on the CPU in the dtype in which they are stored, on every rank
 rank's part and makes the float32 masters.
 """
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,36 @@ from cloudcpt.train.rows import Rows
 from cloudcpt.wire import MODEL_CHANNEL, Failure, MlFolder
 
 _STAND_IN_DIR = "stand-in"
+_GATHERED_DIR = "base"
 
 _UNREADABLE = (OSError, ValueError, TypeError, RuntimeError, KeyError, SafetensorError, StrictDataclassError)
 """What transformers raises for a folder that is not a model; the last one for a config.json that makes no sense."""
 
 
 def model_folder(plan: Plan, ml: MlFolder) -> Path:
-    """Say where the base model and its tokenizer are: the channel, or scratch for a stand-in."""
-    return ml.scratch / _STAND_IN_DIR if plan.model.stand_in else ml.channel(MODEL_CHANNEL)
+    """Say where the base model and its tokenizer are: the channel, or scratch for a stand-in and for gathered files."""
+    if plan.model.stand_in:
+        return ml.scratch / _STAND_IN_DIR
+    return ml.scratch / _GATHERED_DIR if _is_scattered(plan) else ml.channel(MODEL_CHANNEL)
+
+
+def gather_model(plan: Plan, ml: MlFolder) -> None:
+    """Make one folder of a base model whose files lie under their hashes, by links; nothing to do for any other.
+
+    For one process of each node, before the others look into `model_folder`. What an earlier attempt left is replaced.
+    """
+    if plan.model.stand_in or not _is_scattered(plan):
+        return
+    folder, channel = model_folder(plan, ml), ml.channel(MODEL_CHANNEL).absolute()
+    shutil.rmtree(folder, ignore_errors=True)
+    for file in plan.model.files:
+        link = folder / file.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(channel / file.placed)
+
+
+def _is_scattered(plan: Plan) -> bool:
+    return any(file.placed != file.name for file in plan.model.files)
 
 
 def load_model(folder: Path) -> PreTrainedModel:

@@ -28,7 +28,7 @@ from cloudcpt.train.inputs import verify_inputs
 from cloudcpt.train.lora import add_lora
 from cloudcpt.train.loss import CausalLoss, chunk_tokens, model_inputs
 from cloudcpt.train.mix import count_in_words, trained_tokens
-from cloudcpt.train.model import load_model, model_folder, refuse_unknown_tokens
+from cloudcpt.train.model import gather_model, load_model, model_folder, refuse_unknown_tokens
 from cloudcpt.train.optim import clip_gradients, gradient_norm, make_optimizer, set_learning_rate
 from cloudcpt.train.pack import prepare_rows
 from cloudcpt.train.progress import MetricsLog
@@ -69,6 +69,7 @@ def train(plan: Plan, ml: MlFolder) -> Literal["completed", "stopped"]:
         base = model_folder(plan, ml)
         if world.is_node_main:
             verify_inputs(plan, ml)
+            gather_model(plan, ml)
             if plan.model.stand_in:
                 build_stand_in(base, seed=plan.seed, context_tokens=geometry.seq_len_tokens)
         rows = prepare_rows(plan, ml, tokenizer_folder=base, is_node_main=world.is_node_main, barrier=world.barrier)

@@ -23,7 +23,15 @@ from cloudcpt.wire.layout import (
     MlFolder,
     replay_channel,
 )
-from cloudcpt.wire.manifest import MANIFEST_SCHEMA, Manifest, ManifestFile, complete_model, model_faults, sha256_of
+from cloudcpt.wire.manifest import (
+    MANIFEST_SCHEMA,
+    Manifest,
+    ManifestFile,
+    complete_model,
+    model_faults,
+    seal_faults,
+    sha256_of,
+)
 from cloudcpt.wire.progress import (
     EVALUATION_SETS,
     METRIC_REGEXES,
@@ -66,5 +74,6 @@ __all__ = [
     "parse_failure",
     "parse_progress",
     "replay_channel",
+    "seal_faults",
     "sha256_of",
 ]

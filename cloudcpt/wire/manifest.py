@@ -103,10 +103,10 @@ def complete_model(folder: Path, *, plan_hash: str, job_name: str, steps: int, t
     return manifest
 
 
-def model_faults(folder: Path) -> list[str]:
-    """List what keeps a folder from being a complete, unaltered model; empty when it is one.
+def seal_faults(folder: Path) -> list[str]:
+    """List what keeps marker and manifest from being those of a finished model; the files it names are not looked at.
 
-    Checks the marker, the manifest against its schema, every size and hash, and that no unlisted file is present.
+    Checks the marker, that it seals this manifest, and the manifest against its schema.
     """
     import jsonschema  # heavy, and only this check needs it
 
@@ -118,9 +118,17 @@ def model_faults(folder: Path) -> list[str]:
     if complete.read_bytes() != f"{sha256_of(manifest_path)}\n".encode():
         return [f"`{MANIFEST_FILE}` is not the one that `{COMPLETE_FILE}` sealed"]
     manifest = json.loads(manifest_path.read_text("utf-8"))
-    faults = [f"`{MANIFEST_FILE}`: {found.message}" for found in _schema_errors(jsonschema, manifest)]
-    if faults:
+    return [f"`{MANIFEST_FILE}`: {found.message}" for found in _schema_errors(jsonschema, manifest)]
+
+
+def model_faults(folder: Path) -> list[str]:
+    """List what keeps a folder from being a complete, unaltered model; empty when it is one.
+
+    Checks what `seal_faults` checks, every size and hash, and that no unlisted file is present.
+    """
+    if faults := seal_faults(folder):
         return faults
+    manifest = json.loads((folder / MANIFEST_FILE).read_text("utf-8"))
     listed = {row["name"]: row for row in manifest["files"]}
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     for name, row in listed.items():

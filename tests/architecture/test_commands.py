@@ -8,24 +8,23 @@ import click
 import pytest
 
 import cloudcpt.cli
-from cloudcpt.cli.main import COMMANDS
+from cloudcpt.cli.main import COMMANDS, command_module
 
-MODULES = {path.stem for path in Path(cloudcpt.cli.__file__).parent.glob("*.py")}
+MODULES = {f"cloudcpt.cli.{path.stem}" for path in Path(cloudcpt.cli.__file__).parent.glob("*.py")}
 
 
 def commands_of(module: str) -> list[click.Command]:
-    found = inspect.getmembers(
-        importlib.import_module(f"cloudcpt.cli.{module}"), lambda it: isinstance(it, click.Command)
-    )
+    found = inspect.getmembers(importlib.import_module(module), lambda it: isinstance(it, click.Command))
     return [command for name, command in found if name == "command"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_of_the_table_has_a_module_with_help(name: str) -> None:
-    (command,) = commands_of(name)
+    (command,) = commands_of(command_module(name))
     assert command.help
     assert all(option.help for option in command.params if isinstance(option, click.Option))
 
 
 def test_every_module_with_a_command_is_in_the_table() -> None:
-    assert {name for name in MODULES - {"__init__"} if commands_of(name)} == set(COMMANDS)
+    modules = {module for module in MODULES - {"cloudcpt.cli.__init__"} if commands_of(module)}
+    assert modules == {command_module(name) for name in COMMANDS}

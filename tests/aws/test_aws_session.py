@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloudcpt.aws.session import AwsSession
+from cloudcpt.aws.session import AwsSession, configured_region
 from cloudcpt.errors import SetupError
 
 HIDDEN = (
@@ -34,6 +34,17 @@ def test_the_region_of_the_configuration_is_used(tmp_path):
     assert AwsSession().region == "eu-west-1"
     assert AwsSession(profile="other").region == "us-west-2"
     assert AwsSession(profile="other", region="us-east-1").region == "us-east-1"
+
+
+def test_the_configured_region_can_be_looked_up_alone(tmp_path, monkeypatch):
+    assert configured_region() == ""
+    (tmp_path / "config").write_text("[default]\nregion = eu-west-1\n")
+    assert configured_region() == "eu-west-1"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-1")
+    assert (configured_region(), AwsSession().region) == ("us-west-1", "us-west-1")
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    assert (configured_region(), AwsSession().region) == ("us-west-2", "us-west-2")
+    assert AwsSession(region="us-east-1").region == "us-east-1"
 
 
 def test_a_profile_that_is_not_there_is_named():

@@ -57,9 +57,9 @@ def test_list_shows_the_newest_first_and_survives_a_damaged_folder(
     listed = cloudcpt("list")
     assert listed.code == 0
     header, first, second = listed.out.splitlines()
-    assert header.split() == ["job", "state", "steps", "loss", "created"]
-    assert first.split()[:4] == [new, "failed", "-", "-"]
-    assert second.split()[:4] == [old, "completed", "3/3", "1.000"]
+    assert header.split() == ["job", "target", "state", "steps", "loss", "created"]
+    assert first.split()[:5] == [new, "local", "failed", "-", "-"]
+    assert second.split()[:5] == [old, "local", "completed", "3/3", "1.000"]
     assert "error[CPT459]" in listed.err
     jobs = json.loads(cloudcpt("list", "--output", "json").out)["jobs"]
     assert [(found["name"], found["state"]) for found in jobs] == [(new, "failed"), (old, "completed")]

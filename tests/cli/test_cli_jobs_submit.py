@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from cloudcpt.cli.main import cli
+from cloudcpt.cli.places import Places
 from cloudcpt.errors import CloudcptError
 from cloudcpt.jobs.ports import JobState
 from cloudcpt.local.engine import LocalEngine
@@ -59,7 +60,7 @@ def engine_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
 
 
 def submit(engine: LocalEngine, *arguments: str) -> Shown:
-    result = CliRunner().invoke(cli, ["submit", "r.yaml", *arguments], obj=engine)
+    result = CliRunner().invoke(cli, ["submit", "r.yaml", *arguments], obj=Places(engine))
     failed = result.exception if isinstance(result.exception, CloudcptError) else None
     if failed is None and not isinstance(result.exception, SystemExit | None):
         raise result.exception
@@ -156,11 +157,16 @@ def test_weights_that_stay_with_aws_are_explained_before_the_data_is_read(
     assert "--stand-in" in shown.hints
 
 
-@pytest.mark.parametrize("target", ["container", "sagemaker", "hyperpod", None])
-def test_other_targets_are_refused_honestly(engine_for: Callable[[str], LocalEngine], target: str | None) -> None:
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [("container", "--target local --stand-in"), ("hyperpod", "cloudcpt render"), (None, "cloudcpt render")],
+)
+def test_a_target_that_starts_no_jobs_says_what_to_do(
+    engine_for: Callable[[str], LocalEngine], target: str | None, words: str
+) -> None:
     shown = submit(engine_for("complete"), *(("--target", target) if target else ()))
     assert (shown.code, shown.codes) == (3, ("CPT474",))
-    assert "--target local --stand-in" in shown.hints
+    assert words in shown.hints
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,16 @@ def test_ctrl_c_leaves_the_job_alone_and_says_how_to_come_back(tmp_path: Path, e
     assert engine.status(name).state is JobState.TRAINING
 
 
+def test_ctrl_c_twice_ends_at_once_and_without_a_traceback(tmp_path: Path, engine: LocalEngine) -> None:
+    name = start(engine, tmp_path, JobState.TRAINING)
+    terminal = Terminal("logs", "-f")
+    terminal.wait_for("step 1 of 3")
+    terminal.press(b"\x03\x03")
+    assert terminal.end() == 130
+    assert "Traceback" not in terminal.shown
+    assert engine.status(name).state is JobState.TRAINING
+
+
 def test_a_watcher_without_a_terminal_can_be_interrupted_too(tmp_path: Path, engine: LocalEngine) -> None:
     name = start(engine, tmp_path, JobState.TRAINING)
     watcher = subprocess.Popen(

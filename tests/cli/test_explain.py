@@ -134,3 +134,9 @@ def test_a_schema_is_flattened_through_references_alternatives_and_lists() -> No
     assert fields["either"].default == '"all"'
     assert (fields["inner.ratio"].allowed, fields["inner.ratio"].default) == ("above 0, at most 1", "0.5")
     assert (fields["inner.share"].allowed, fields["inner.flag"].allowed) == ("0 to 256", "`True`")
+
+
+def test_a_field_with_names_of_the_users_own_says_what_they_hold(cloudcpt: Cloudcpt) -> None:
+    shown = cloudcpt("explain", "launch.tags")
+    assert "names, each with text" in shown.out
+    assert "at most 50" in shown.out

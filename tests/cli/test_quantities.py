@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudcpt.cli.quantities import count, duration, gpu_memory, plural, rough, size, sparkline, usd
+from cloudcpt.cli.quantities import around, count, duration, gpu_memory, plural, rough, size, sparkline, usd
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,8 @@ def test_a_sparkline_rises_with_its_numbers() -> None:
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=200), st.integers(1, 60))
 def test_a_sparkline_is_never_wider_than_asked(numbers: list[float], width: int) -> None:
     assert len(sparkline(numbers, width)) == min(width, len(numbers))
+
+
+def test_a_range_that_reads_like_its_middle_is_left_out():
+    assert around("$0.06", "$0.06", "$0.06") == "about $0.06"
+    assert around("$0.06", "$0.06", "$0.07") == "about $0.06 ($0.06 to $0.07)"

@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 
 from cloudcpt import dataset
 from cloudcpt.dataset.check import PROGRESS_INTERVAL_S, CheckProgress, DatasetReport, check_dataset
+from cloudcpt.dataset.files import LocalFiles
 from cloudcpt.dataset.hashed import HashedFile
+from cloudcpt.dataset.places import InputFile
 from cloudcpt.dataset.records import LINE_LIMIT_BYTES, Record, read_lines, read_records
 from cloudcpt.errors import DatasetError, Diagnostic, explanations
 
@@ -306,7 +308,7 @@ def test_the_worst_line_takes_bounded_memory(tmp_path: Path, line: bytes) -> Non
 def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_bytes(GOOD)
-    with io.FileIO(path) as file:
+    with LocalFiles(tmp_path).open(InputFile(name=path.name, path=str(path), shown=path.name)) as file:
         hashed = HashedFile(file)
         assert hashed.readall() == GOOD
         assert hashed.is_unchanged

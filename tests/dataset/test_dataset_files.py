@@ -51,7 +51,7 @@ def tree(tmp_path: Path) -> Path:
 
 def test_a_file_is_itself(tree: Path) -> None:
     (found,) = find_files("data/a.jsonl", tree)
-    assert (found.name, found.path) == ("a.jsonl", (tree / "data/a.jsonl").resolve())
+    assert (found.name, found.path) == ("a.jsonl", str((tree / "data/a.jsonl").resolve()))
 
 
 def test_what_is_shown_is_what_was_typed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_a_folder_that_takes_the_place_of_a_file_is_refused(tmp_path: Path) -> N
 def test_a_link_that_was_typed_stands_for_its_target(tree: Path) -> None:
     (tree / "link.jsonl").symlink_to("data/a.jsonl")
     (found,) = find_files("link.jsonl", tree)
-    assert (found.name, found.path) == ("link.jsonl", (tree / "data/a.jsonl").resolve())
+    assert (found.name, found.path) == ("link.jsonl", str((tree / "data/a.jsonl").resolve()))
     assert check_dataset("link.jsonl", tree).ok
     (tree / "folder").symlink_to("data")
     assert len(names("folder", tree)) == 4

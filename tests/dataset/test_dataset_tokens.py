@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudcpt.dataset.records import read_records
 from cloudcpt.dataset.tokens import BATCH_CHARACTERS, document_lengths, load_tokenizer
 from cloudcpt.errors import DatasetError
 
@@ -210,7 +211,7 @@ def test_lengths_are_those_of_every_document_over_all_files_in_order(folder: Pat
     paths = [tmp_path / "1.jsonl", tmp_path / "2.jsonl"]
     for path, documents in zip(paths, texts, strict=True):
         path.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
-    lengths = document_lengths(paths, tokenizer)
+    lengths = document_lengths((record for path in paths for record in read_records(path)), tokenizer)
     assert list(lengths) == [len(ids) for ids in tokenizer.encode(texts[0] + texts[1])]
     assert list(document_lengths([], tokenizer)) == []
 
@@ -218,4 +219,4 @@ def test_lengths_are_those_of_every_document_over_all_files_in_order(folder: Pat
 def test_lengths_stop_at_the_first_line_that_is_not_a_document(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"text":"a"}\n{"text":""}\n')
     with pytest.raises(DatasetError, match="CPT345"):
-        document_lengths([tmp_path / "x.jsonl"], load_tokenizer(folder))
+        document_lengths(read_records(tmp_path / "x.jsonl"), load_tokenizer(folder))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudcpt.errors import Blame, ExitCode
-from cloudcpt.jobs.follow import follow
+from cloudcpt.errors import Blame, ExitCode, SetupError, TransientError, error
+from cloudcpt.jobs.follow import PAUSES_S, follow
 from cloudcpt.jobs.outcome import outcome_error
 from cloudcpt.jobs.ports import START, JobState, JobStatus, LogChunk, Phase
 from cloudcpt.wire import Failure
@@ -90,6 +90,55 @@ def test_it_pauses_only_when_there_is_nothing_new():
     list(follow(job, job, "job", poll_s=0.25, pause=pauses.append))
     assert job.asked == ["", "1", "2", "3"]
     assert pauses == [0.25]
+
+
+BUSY = TransientError(error("CPT407", "busy"))
+
+
+@dataclass
+class FlakyJob(ScriptedJob):
+    """A job whose service fails at some of its calls, counted from 0."""
+
+    failures: frozenset[int] = frozenset()
+    failure: Exception = BUSY
+    calls: int = 0
+
+    def happen(self) -> None:
+        self.calls += 1
+        if self.calls - 1 in self.failures:
+            raise self.failure
+        super().happen()
+
+
+@given(script=SCRIPTS, chunk=st.integers(1, 4), failures=st.frozensets(st.integers(0, 40), max_size=7))
+def test_looks_that_fail_neither_lose_nor_repeat_a_line(script, chunk, failures):
+    job, told = FlakyJob(script, chunk, failures=failures), []
+    trouble = lambda exc, seconds: told.append((exc, seconds))  # noqa: E731
+    updates = list(follow(job, job, "job", pause=lambda _: None, trouble=trouble))
+    assert [line for update in updates for line in update.lines] == [f"line {n}" for n in range(sum(script))]
+    assert len(told) == sum(number < job.calls for number in failures)
+    assert all(exc is BUSY for exc, _ in told)
+
+
+def test_it_waits_longer_after_every_failure_in_a_row_and_then_gives_up():
+    job, pauses = FlakyJob([1], 1, failures=frozenset(range(100))), []
+    with pytest.raises(TransientError):
+        list(follow(job, job, "job", pause=pauses.append))
+    assert pauses == list(PAUSES_S) == sorted(PAUSES_S)
+    assert sum(PAUSES_S) > 240
+
+
+def test_a_success_between_failures_begins_anew():
+    job, pauses = FlakyJob([0, 0, 0, 0, 1], 1, failures=frozenset({0, 3})), []
+    list(follow(job, job, "job", poll_s=0.25, pause=pauses.append))
+    assert pauses.count(PAUSES_S[0]) == 2
+    assert PAUSES_S[1] not in pauses
+
+
+def test_other_errors_end_the_watch_at_once():
+    job = FlakyJob([1], 1, failures=frozenset({0}), failure=SetupError(error("CPT401", "expired")))
+    with pytest.raises(SetupError):
+        list(follow(job, job, "job", pause=lambda _: None))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from cloudcpt.jobs.checksum import as_text, crc64nvme
 from cloudcpt.jobs.journal import JournalEntry, UploadJournal
 from cloudcpt.jobs.tally import UploadProgress
 from tests.fake_objects import FakeUpload, Fault, Killed, Line, checksum_of
-from tests.jobs.uploads import PART, RESUME, Corpus, run, small_store
+from tests.jobs.uploads import PART, RESUME, Corpus, content_of, local_file, run, small_store
 
 
 def bitwise_crc64nvme(content: bytes) -> int:
@@ -71,6 +71,18 @@ def test_the_same_file_named_twice_is_sent_once(tmp_path):
     assert (done.files, done.files_done) == (1, 1)
 
 
+def test_the_same_bytes_under_other_names_are_one_object_that_is_sent_once(tmp_path):
+    for size in (10, 3 * PART):
+        content, line, store = content_of(size), Line(), small_store()
+        names = ("train.jsonl", "copy of train.jsonl", "TRAIN.JSONL")
+        first, second, third = [local_file(tmp_path / name, content) for name in names]
+        run(store, [first, second], tmp_path / "journal", line=line)
+        done = run(store, [third], tmp_path / "journal of a colleague", line=line)
+        assert line.sent_bytes == size
+        assert done.resumed_bytes == size
+        assert list(store.objects.values()) == [content]
+
+
 def test_a_resumed_upload_counts_what_it_found(tmp_path):
     corpus = Corpus.make(tmp_path / "data", 6 * PART)
     store = small_store()
@@ -99,14 +111,40 @@ def test_a_part_that_is_replaced_behind_our_back_is_found_when_the_upload_is_com
     store = small_store()
 
     class Meddling(Line):
+        completions = 0
+
         def pass_on(self, act, **options):
-            if options.get("writes") and not self.happened:
-                self.happened.append(Fault.FLIPPED_BIT)
+            if options.get("writes"):
+                self.completions += 1
+            if self.completions == 1:
                 (upload,) = store.uploads.values()
                 upload.parts[2] = (bytes(PART), '"another"', 1.0)
             return super().pass_on(act, **options)
 
-    run(store, corpus.files, tmp_path / "journal", line=Meddling())
+    line = Meddling()
+    run(store, corpus.files, tmp_path / "journal", line=line)
+    assert store.objects == corpus.objects
+    assert (line.completions, line.sent_bytes) == (2, corpus.size_bytes + PART)
+
+
+def test_a_part_that_somebody_else_sends_again_counts_under_its_new_name(tmp_path):
+    """A colleague who adopted our upload sends the same bytes, and S3 names them anew."""
+    corpus = Corpus.make(tmp_path / "data", 3 * PART)
+    store = small_store()
+
+    class Colleague(Line):
+        completions = 0
+
+        def pass_on(self, act, **options):
+            if options.get("writes"):
+                self.completions += 1
+                for upload in store.uploads.values():
+                    upload.parts[2] = (upload.parts[2][0], '"another name"', 1.0)
+            return super().pass_on(act, **options)
+
+    line = Colleague()
+    run(store, corpus.files, tmp_path / "journal", line=line)
+    assert (line.completions, line.sent_bytes) == (2, corpus.size_bytes)
     assert store.objects == corpus.objects
 
 
@@ -271,7 +309,7 @@ def test_a_journal_that_cannot_be_written_stops_before_a_part_is_sent(tmp_path):
     assert line.sent_bytes == 0
 
 
-ENTRY = JournalEntry(uri="s3://b/k", blake3="0", size_bytes=9, upload_id="u", part_bytes=8, encryption="")
+ENTRY = JournalEntry(uri="s3://b/k", size_bytes=9, upload_id="u", part_bytes=8, encryption="")
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,14 @@ def require_right(store: FakeObjects, corpus: Corpus, folder) -> None:
 
 @pytest.mark.parametrize("in_flight", [1, 3])
 @pytest.mark.parametrize("kill", KILLS)
-def test_a_kill_at_any_event_loses_nothing_and_sends_at_most_the_parts_in_flight_twice(tmp_path, kill, in_flight):
+@pytest.mark.parametrize("encryption", ["", "key-1"], ids=["adopting", "by the journal alone"])
+def test_a_kill_at_any_event_loses_nothing_and_sends_at_most_the_parts_in_flight_twice(
+    tmp_path, kill, in_flight, encryption
+):
     corpus = Corpus.make(tmp_path / "data", 4 * PART + 7, 10, 2 * PART)
     for event in count():
         store, line, folder = small_store(), Line({event: kill}), tmp_path / f"journal-{event}"
+        store.encryption = encryption
         try:
             run(store, corpus.files, folder, line=line, parts_in_flight=in_flight)
         except Killed:

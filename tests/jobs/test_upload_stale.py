@@ -5,7 +5,7 @@ from cloudcpt.jobs.stale import abort_stale, stale_uploads
 from tests.fake_objects import FakeObjects, checksum_of
 
 HOUR_S = 3600.0
-OURS = f"team/cpt/objects/{'0' * 64}/train.jsonl"
+OURS = f"team/cpt/objects/{'0' * 64}/content.jsonl"
 
 
 def begin(store: FakeObjects, key: str, *, parts: int = 1) -> str:
@@ -23,7 +23,7 @@ def test_an_old_upload_is_found_with_its_size_and_dropped_with_its_journal(tmp_p
     store, journal = FakeObjects(), UploadJournal(tmp_path)
     upload_id = begin(store, OURS, parts=3)
     uri = f"{store.uri}/{OURS}"
-    journal.write(JournalEntry(uri=uri, blake3="0", size_bytes=40, upload_id=upload_id, part_bytes=10, encryption=""))
+    journal.write(JournalEntry(uri=uri, size_bytes=40, upload_id=upload_id, part_bytes=10, encryption=""))
     store.now += 25 * HOUR_S
     (found,) = stale(store)
     assert (found.key, found.upload_id, found.size_bytes) == (OURS, upload_id, 30)
@@ -38,7 +38,7 @@ def test_the_journal_of_a_newer_upload_stays(tmp_path):
     begin(store, OURS)
     store.now += 25 * HOUR_S
     entry = JournalEntry(
-        uri=f"{store.uri}/{OURS}", blake3="0", size_bytes=40, upload_id=begin(store, OURS), part_bytes=10, encryption=""
+        uri=f"{store.uri}/{OURS}", size_bytes=40, upload_id=begin(store, OURS), part_bytes=10, encryption=""
     )
     journal.write(entry)
     abort_stale(store, stale(store), journal)
@@ -63,7 +63,7 @@ def test_an_old_upload_whose_parts_keep_coming_is_left_alone():
 
 def test_uploads_of_others_are_left_alone():
     store = FakeObjects()
-    for key in (f"team/other/objects/{'0' * 64}/a", "team/cpt/objects/notes.txt", "elsewhere"):
+    for key in (f"team/other/objects/{'0' * 64}/content", "team/cpt/objects/notes.txt", "elsewhere"):
         begin(store, key)
     store.now += 100 * HOUR_S
     assert stale(store) == ()

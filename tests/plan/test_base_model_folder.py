@@ -6,11 +6,12 @@ import pytest
 
 from cloudcpt.errors import PlanError
 from cloudcpt.plan.base_model import read_base_model
+from cloudcpt.plan.model_folder import LocalModel
 
 
 def codes_of(folder) -> list[str]:
     with pytest.raises(PlanError) as caught:
-        read_base_model(folder, None)
+        read_base_model(LocalModel(folder), None)
     return [found.code for found in caught.value.diagnostics]
 
 
@@ -20,7 +21,7 @@ def change_config(folder, **changes):
 
 
 def test_parameters_are_counted_from_the_header_and_the_rest_read_from_the_config(desk):
-    found = read_base_model(desk.write_model(dtype="BF16"), None)
+    found = read_base_model(LocalModel(desk.write_model(dtype="BF16")), None)
     assert found.sizes.parameters == 11 * 8 + 8
     assert (found.sizes.layers, found.sizes.hidden_size, found.sizes.kv_heads, found.sizes.head_dim) == (2, 8, 1, 4)
     assert (found.architecture, found.dtype, found.context_tokens) == ("llama", "bfloat16", 64)
@@ -31,7 +32,7 @@ def test_files_are_the_model_and_nothing_else(desk):
     for name in ("README.md", "LICENSE", "generation_config.json", "pytorch_model.bin", "notes.html", ".gitattributes"):
         (folder / name).write_text("x")
     (folder / "original").mkdir()
-    assert read_base_model(folder, None).names == (
+    assert read_base_model(LocalModel(folder), None).names == (
         "LICENSE",
         "README.md",
         "config.json",
@@ -43,9 +44,9 @@ def test_files_are_the_model_and_nothing_else(desk):
 
 def test_every_file_is_identified_by_its_content(desk):
     folder = desk.write_model()
-    before = {file.name: file.blake3 for file in read_base_model(folder, None).hashed_files()}
+    before = {file.name: file.blake3 for file in read_base_model(LocalModel(folder), None).hashed_files()}
     change_config(folder, note="one byte more")
-    after = {file.name: file.blake3 for file in read_base_model(folder, None).hashed_files()}
+    after = {file.name: file.blake3 for file in read_base_model(LocalModel(folder), None).hashed_files()}
     assert {name for name in before if before[name] != after[name]} == {"config.json"}
 
 
@@ -53,9 +54,9 @@ def test_a_stored_output_embedding_counts_once_when_it_is_tied(desk, safetensors
     folder = desk.write_model(tie_word_embeddings=True)
     tensors = {"model.embed_tokens.weight": ("F32", [11, 8]), "lm_head.weight": ("F32", [11, 8])}
     safetensors_writer(folder / "model.safetensors", tensors)
-    assert read_base_model(folder, None).sizes.parameters == 88
+    assert read_base_model(LocalModel(folder), None).sizes.parameters == 88
     change_config(folder, tie_word_embeddings=False)
-    sizes = read_base_model(folder, None).sizes
+    sizes = read_base_model(LocalModel(folder), None).sizes
     assert (sizes.parameters, sizes.tied_embeddings) == (176, False)
 
 
@@ -67,7 +68,7 @@ def test_shards_are_those_of_the_index(desk, safetensors_writer):
     safetensors_writer(folder / "consolidated.safetensors", {"all.weight": ("F16", [8])})
     weight_map = {"a.weight": "a.safetensors", "b.weight": "b.safetensors"}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
-    found = read_base_model(folder, None)
+    found = read_base_model(LocalModel(folder), None)
     assert found.sizes.parameters == 8
     assert "consolidated.safetensors" not in found.names
 
@@ -76,13 +77,13 @@ def test_an_index_cannot_lead_out_of_the_folder(desk):
     folder = desk.write_model()
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": "../../secret.safetensors"}}))
     with pytest.raises(PlanError, match=r"names `secret\.safetensors`, which is missing"):
-        read_base_model(folder, None)
+        read_base_model(LocalModel(folder), None)
 
 
 def test_masks_that_old_models_store_are_neither_counted_nor_refused(desk, safetensors_writer):
     folder = desk.write_model()
     safetensors_writer(folder / "model.safetensors", {"x.weight": ("F16", [4]), "attention.bias": ("U8", [100])})
-    assert read_base_model(folder, None).sizes.parameters == 4
+    assert read_base_model(LocalModel(folder), None).sizes.parameters == 4
 
 
 def test_no_folder(desk):

@@ -5,7 +5,6 @@ import pytest
 from cloudcpt.errors import PlanError
 from cloudcpt.plan.instances import Machine, chip_tflops, find_instance, instances, read_nvidia_smi, this_machine
 
-
 WITHOUT_GPU = {"ml.m5.xlarge", "ml.m5.4xlarge"}
 
 

@@ -76,6 +76,13 @@ def test_a_machine_without_gpus_rehearses_the_cloud_for_cents(desk):
     assert "CPT512" in refusals(desk, desk.recipe({"launch": {**launch, "device": "cuda"}}))
 
 
+def test_one_machine_with_many_gpus_is_recommended_over_many_with_one(desk):
+    launch = {"target": "sagemaker", "instance_type": "ml.p5.4xlarge"}
+    for replicas, is_advised in ((1, False), (2, True)):
+        _, findings = desk.plan(desk.recipe({"launch": launch, "run": {"replicas": replicas}}))
+        assert ("CPT573" in [found.code for found in findings]) == is_advised
+
+
 def test_the_micro_batch_is_the_largest_divisor_up_to_the_recipes_bound(desk):
     plan, _ = desk.plan(desk.recipe({"training_config": {"micro_batch_size": 12}}))
     assert (plan.geometry.micro_batch_rows, plan.geometry.accumulation) == (8, 4)
@@ -418,6 +425,13 @@ def test_a_budget_without_a_price_is_refused_and_no_budget_is_warned_about(desk,
     without = recipe_of(desk, NAMED_8B, LONG_ROWS, {"launch": launch})
     assert "CPT552" in refusals(desk, with_budget, reports)
     assert "CPT552" in codes(desk.plan(without, reports)[1])
+
+
+def test_small_amounts_keep_their_cents_and_the_advised_hours_are_enough(desk, nova_recipe, reported):
+    launch = {"target": "hyperpod", "budget_usd": 5, "max_runtime_hours": 0.01}
+    refused = refusals(desk, desk.recipe({"launch": launch}, base=nova_recipe), {"train": reported([32_767] * 1000)})
+    assert "about 15.56 USD (11.67 to 31.11), more than `budget_usd: 5`" in refused["CPT550"]
+    assert "allow 0.1 hours" in refused["CPT553"]
 
 
 @pytest.mark.parametrize(("hours", "code"), [(2.9, "CPT553"), (3.1, "CPT554"), (7.9, "CPT554"), (8.1, None)])

@@ -59,9 +59,10 @@ def test_a_target_module_with_another_name_counts_as_the_widest():
 @pytest.mark.train
 def test_the_stand_in_is_the_model_that_the_trainer_builds(tmp_path):
     from cloudcpt.plan.base_model import TRAINABLE_ARCHITECTURES, read_base_model
+    from cloudcpt.plan.model_folder import LocalModel
     from cloudcpt.train.architectures import ARCHITECTURES
     from cloudcpt.train.stand_in import build_stand_in
 
     build_stand_in(tmp_path, seed=1, context_tokens=128)
-    assert read_base_model(tmp_path, None).sizes == STAND_IN_SIZES
+    assert read_base_model(LocalModel(tmp_path), None).sizes == STAND_IN_SIZES
     assert tuple(sorted(ARCHITECTURES)) == TRAINABLE_ARCHITECTURES

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudcpt.dataset.files import HERE
 from cloudcpt.plan.geometry import pack
 from cloudcpt.plan.volume import EXACT_LIMIT_BYTES, assume, characters_per_token, estimate, measure
 
@@ -15,7 +16,8 @@ def test_a_small_dataset_is_counted_with_the_models_tokenizer(desk):
 
     desk.write_data("train.jsonl", ["a", "b c d"])
     reports = desk.reports(desk.recipe())
-    found = measure(reports, seq_len=4, packing="best_fit", tokenizer=load_tokenizer(desk.folder / "base"))["train"]
+    tokenizer = load_tokenizer(desk.folder / "base")
+    found = measure(reports, seq_len=4, packing="best_fit", tokenizer=tokenizer, place=HERE)["train"]
     assert (found.tokens, found.rows, found.exact, found.longer_than_row) == (6, 2, True, 0.0)
 
 
@@ -26,7 +28,7 @@ def test_all_datasets_together_decide_whether_they_are_counted(desk, reported):
     tokenizer = load_tokenizer(desk.folder / "base")
     large = reported([1000], bytes_per_character=EXACT_LIMIT_BYTES / 1000)
     reports = desk.reports(desk.recipe()) | {"validation": large}
-    volumes = measure(reports, seq_len=4, packing="best_fit", tokenizer=tokenizer)
+    volumes = measure(reports, seq_len=4, packing="best_fit", tokenizer=tokenizer, place=HERE)
     assert not volumes["train"].exact
     assert not volumes["validation"].exact
 

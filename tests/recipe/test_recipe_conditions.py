@@ -110,6 +110,23 @@ def test_an_open_model_takes_either_shape(tmp_path: Path) -> None:
         assert codes(tmp_path, recipe) == []
 
 
+@pytest.mark.parametrize(
+    "weights",
+    ["s3://escrow/checkpoint/", "arn:aws-us-gov:sagemaker:us-east-1:123456789012:model-package/group/3"],
+)
+def test_nova_goes_on_from_a_checkpoint_or_a_model_package(tmp_path: Path, weights: str) -> None:
+    recipe = changed(nova_1(), run__model_name_or_path=weights)
+    assert "CPT202" not in codes(tmp_path, recipe)
+    assert VALIDATOR.is_valid(recipe)
+
+
+@pytest.mark.parametrize("weights", ["models/nova", "arn:aws:sagemaker:us-east-1:123456789012:training-job/a"])
+def test_nova_starts_from_nothing_else(tmp_path: Path, weights: str) -> None:
+    recipe = changed(nova_1(), run__model_name_or_path=weights)
+    assert "CPT202" in codes(tmp_path, recipe)
+    assert not VALIDATOR.is_valid(recipe)
+
+
 def test_replicas_of_a_newer_published_recipe_are_quoted_and_not_accepted(tmp_path: Path) -> None:
     found = findings(tmp_path, changed(nova_1("micro"), run__replicas=16))[0]
     assert found.code == "CPT201"

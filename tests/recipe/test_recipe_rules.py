@@ -113,7 +113,10 @@ LORA = {"training_config__peft": {"method": "lora"}}
         ({"training_config__trainer": {"max_steps": 10}}, ["CPT155"]),
         ({"skip_recipe_validation": True}, ["CPT156"]),
         ({"skip_recipe_validation": False}, []),
-        ({"run__mlflow_tracking_uri": "arn:aws:sagemaker:x"}, ["CPT156"]),
+        ({"run__mlflow_tracking_uri": "https://mlflow.example"}, ["CPT156"]),
+        ({"run__mlflow_tracking_uri": "arn:aws:sagemaker:x"}, []),
+        ({"launch__volume_gb": 100}, ["CPT156"]),
+        ({"launch": {"volume_gb": 100, "instance_type": "ml.m5.xlarge"}}, []),
         ({"training_config__peft": {"rank": 4, "merge": False}}, ["CPT156", "CPT156"]),
         ({"run__validation_data_s3_path": "data/*.jsonl"}, ["CPT157"]),
     ],
@@ -149,4 +152,4 @@ def test_rules_say_nothing_about_values_that_are_findings_themselves(tmp_path: P
 def test_the_schema_lists_the_rules_that_it_cannot_express() -> None:
     rules = recipe_schema()["x-rules"]
     assert "`min_lr` is below `lr`." in rules
-    assert len(rules) == 6
+    assert len(rules) == 7

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner, Result
 
+from cloudcpt.cli.places import Places
 from cloudcpt.cli.report import command
 from cloudcpt.errors import SetupError, UsageProblem
 from cloudcpt.jobs.ports import JobState, Phase
@@ -48,7 +49,7 @@ def job(engine, plan, tell, story):
 @pytest.fixture
 def report(engine):
     def run(*arguments: object) -> Result:
-        return CliRunner().invoke(command, [str(argument) for argument in arguments], obj=engine)
+        return CliRunner().invoke(command, [str(argument) for argument in arguments], obj=Places(engine))
 
     return run
 
