@@ -38,6 +38,10 @@ QUOTA_USED_UP = Fault(
     "utilization of 1 Instances and a request delta of 1 Instances. Please use AWS Service Quotas.",
 )
 
+NOT_SHOWN = Fault(
+    kind=FaultKind.REFUSE, status=400, code="ValidationException", message="Requested resource not found."
+)
+
 
 @pytest.fixture
 def cloud(fake_cloud: FakeCloud) -> FakeCloud:
@@ -174,6 +178,18 @@ def test_a_name_that_belongs_to_something_else_is_refused_and_not_recorded(cloud
         with pytest.raises(ServiceRefused, match="CPT457"):
             engine.create(plan, replace=replaces)
     assert engine.names() == ()
+    assert created(cloud) == [plan.job_name]
+
+
+def test_a_job_that_the_service_does_not_show_yet_is_nobody_elses(cloud, engine, plan, tmp_path):
+    """The name is in use at once, the description of the job may follow: reads are consistent in the end only."""
+    engine.create(plan)
+    cloud.sagemaker.faults.add(NOT_SHOWN, operation="DescribeTrainingJob")
+    other = open_engine(cloud, tmp_path / "other")
+    with pytest.raises(TransientError, match="does not show the job yet"):
+        other.create(plan)
+    assert other.names() == (plan.job_name,)
+    assert other.create(plan) == Submission(name=plan.job_name, adopted=True)
     assert created(cloud) == [plan.job_name]
 
 

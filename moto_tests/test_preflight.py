@@ -9,6 +9,7 @@ import pytest
 
 from cloudcpt.aws.account import judge_clock
 from cloudcpt.aws.preflight import preflight
+from cloudcpt.aws.quotas import LONGEST, MACHINES
 from cloudcpt.aws.role import lets_in, policy_source
 from cloudcpt.aws.session import AwsSession
 from cloudcpt.errors import PlanError, ServiceRefused, SetupError, Severity
@@ -348,6 +349,21 @@ def test_a_quota_below_the_machines_stops(cloud: FakeCloud, make: MakePlan) -> N
     assert checks["quota"].words == "the quota `ml.p5.48xlarge for training job usage` is 1, the job needs 2"
     with pytest.raises(ServiceRefused, match="CPT419"):
         refuse_failed(checks.values())
+
+
+def test_a_job_may_not_ask_for_more_hours_or_machines_than_any_job_may_have(cloud: FakeCloud, make: MakePlan) -> None:
+    """Five days is what a new account has; a recipe without a limit of its own asks for the service's 28."""
+    plan = make({"max_runtime_s": 28 * 86_400})
+    cloud.quotas.limit(LONGEST, 432_000)
+    check = look(plan)["quota"]
+    assert is_failure(check, "CPT419")
+    assert check.words == f"the quota `{LONGEST}` is 432,000 s, the time limit of the job 2,419,200 s"
+    assert check.diagnostic is not None
+    assert "`launch.max_runtime_hours` to 120 or less" in (check.diagnostic.hint or "")
+    assert look(replace(plan, max_runtime_s=432_000))["quota"].outcome == "ok"
+    cloud.quotas.limit(MACHINES, 1)
+    check = look(replace(plan, max_runtime_s=432_000))["quota"]
+    assert check.words == f"the quota `{MACHINES}` is 1, the job needs 2"
 
 
 def test_spot_and_warm_pools_have_quotas_of_their_own(cloud: FakeCloud, make: MakePlan) -> None:

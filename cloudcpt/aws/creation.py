@@ -4,7 +4,8 @@
                                   |--anything else--> DescribeTrainingJob
                                                         |--this plan's hash -> confirmed, found
                                                         |--another hash -----> refused, record dropped
-                                                        |--no such job ------> the refusal; record dropped
+                                                        |--no such job ------> the refusal; record dropped, unless the
+                                                        |                      name was in use: not seen yet, it stays
                                                         |--no answer --------> nobody knows; record stays
 
 AWS has no token for this call, so the name carries the identity: it can be given once, and it ends in digits of the
@@ -64,7 +65,15 @@ def _create_or_find(
             raise (unknown if isinstance(refused, NameInUse) else refused) from None
         if found is not None:
             return found
+        if isinstance(refused, NameInUse):
+            raise _not_seen_yet(record.name) from refused
         if not isinstance(refused, TransientError):
             records.forget(record.name)
         raise
     return None
+
+
+def _not_seen_yet(name: str) -> TransientError:
+    """Say that a name is in use by a job that cannot be looked at: it may well be ours, from a moment ago."""
+    message = f"the service says that the name `{name}` is in use, and does not show the job yet"
+    return TransientError(error("CPT407", message, hint="wait a little and submit again: there will be one job"))

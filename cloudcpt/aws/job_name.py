@@ -15,8 +15,9 @@ def check_job_name(client: Any, plan: Plan) -> Check:
         client: Of SageMaker.
         plan: Whose job.
     """
+    assert plan.launch is not None, f"a plan for `{plan.target}` has no name in the cloud"
     name = "job name"
-    found = TrainingJobs(client, plan.launch.region if plan.launch else "").describe(plan.job_name)
+    found = TrainingJobs(client, plan.launch.region).describe(plan.job_name)
     if found is None:
         return passed(name, f"`{plan.job_name}` is free")
     if hash_of(found) == plan.hash:

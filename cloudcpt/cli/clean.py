@@ -3,7 +3,7 @@
 import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from cloudcpt.cli.ask import is_wanted
 from cloudcpt.cli.job_view import age
 from cloudcpt.cli.places import Places
 from cloudcpt.cli.quantities import plural, size
-from cloudcpt.errors import PlanError, SetupError, error
+from cloudcpt.errors import CloudcptError, PlanError, SetupError, error
 from cloudcpt.jobs.journal import JournalEntry
 from cloudcpt.jobs.objects import ObjectStore
 from cloudcpt.jobs.stale import StaleUpload, abort_stale, lost_entries, stale_uploads
@@ -83,7 +83,9 @@ def command(places: Places, where: str | None, older_than_s: float, dry_run: boo
     """
     # Of two mentions of a place the first one counts: a job's record knows region and owner, the journal does not.
     shelves = {shelf.uri: shelf for shelf in reversed([*_shelves(places, where)])}
-    litter = [_look(places, shelf, older_than_s) for shelf in shelves.values()]
+    litter, trouble = _look_around(places, shelves.values(), older_than_s)
+    if trouble and (where is not None or not litter):
+        raise trouble[0]
     uploads = [upload for one in litter for upload in one.uploads]
     if output == "text":
         _show(litter)
@@ -94,6 +96,8 @@ def command(places: Places, where: str | None, older_than_s: float, dry_run: boo
             for entry in one.lost:
                 places.journal.forget(entry.uri)
     _report(litter, is_done=is_done, output=output)
+    for unseen in trouble:
+        render.show_diagnostics(unseen.diagnostics)
 
 
 def _shelves(places: Places, where: str | None) -> Iterator[Shelf]:
@@ -127,6 +131,19 @@ def _shelf_of_recipe(path: Path) -> Shelf:
         message = "this recipe has neither `input_s3_path` nor `output_s3_path`, so nothing is uploaded for it"
         raise PlanError(error("CPT763", message, place=loaded.place("run"), hint=hint))
     return Shelf(uri=uri, region=launch.region, owner=launch.account_id)
+
+
+def _look_around(
+    places: Places, shelves: Iterable[Shelf], older_than_s: float
+) -> tuple[list[Litter], list[CloudcptError]]:
+    """Look at every place; a bucket that is gone, or in another account, keeps nobody from cleaning elsewhere."""
+    litter, trouble = [], []
+    for shelf in shelves:
+        try:
+            litter.append(_look(places, shelf, older_than_s))
+        except CloudcptError as exc:
+            trouble.append(exc)
+    return litter, trouble
 
 
 def _look(places: Places, shelf: Shelf, older_than_s: float) -> Litter:

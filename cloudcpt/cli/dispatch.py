@@ -9,6 +9,7 @@
 A job that is there already needs none of this, so it is found first.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from cloudcpt.cli.check_view import show_checks
 from cloudcpt.cli.confirm import confirm_cost
 from cloudcpt.cli.places import Places
 from cloudcpt.cli.upload_view import upload_progress, upload_words
-from cloudcpt.errors import ExitCode, PlanError, Severity
+from cloudcpt.errors import ExitCode, PlanError, SetupError, Severity
 from cloudcpt.jobs.access import split_uri
 from cloudcpt.jobs.channels import channel_documents
 from cloudcpt.jobs.checks import refuse_failed
@@ -92,21 +93,28 @@ def dispatch(
         yes: Spend without asking.
 
     Raises:
-        Exit: nobody wants it after all, or Ctrl-C while uploading.
+        Exit: Ctrl-C while uploading or starting.
+        Abort: nobody wants it after all.
         CloudcptError: whatever keeps the job from being started.
     """
     if not _is_started(places, plan, force=force):
         _ask(places, plan, yes=yes)
         _send(places, plan, paths, again=again)
-    return submit(places, plan, replace=force)
+    try:
+        return submit(places, plan, replace=force)
+    except KeyboardInterrupt:
+        click.echo("\ninterrupted while the job was being started: it may be under way, and cost", err=True)
+        click.echo(f"find it, or start it: {again}", err=True)
+        raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
 
 
 def _known_job(places: Places, plan: Plan) -> str | None:
     """Find what this machine started of a plan: the latest attempt, confirmed by the service."""
     for name in places.records.names():
-        record = places.record(name)
-        if record.job_name == plan.job_name and record.is_confirmed:
-            return name
+        with contextlib.suppress(SetupError):  # a damaged record of some other job is no reason to start nothing
+            record = places.record(name)
+            if record.job_name == plan.job_name and record.is_confirmed:
+                return name
     return None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from cloudcpt.aws.attempts import is_job_name
 from cloudcpt.aws.records import CloudRecord, Records
 from cloudcpt.cli.cloud import AwsCloud, Cloud, CloudJobs
-from cloudcpt.errors import CloudcptError, SetupError, UsageProblem
+from cloudcpt.errors import CloudcptError, SetupError, UsageProblem, note
 from cloudcpt.jobs.follow import POLL_S
 from cloudcpt.jobs.journal import UploadJournal
 from cloudcpt.jobs.names import find_job, unknown_job
@@ -27,6 +27,10 @@ are counted per account."""
 
 _FULL_NAME = re.compile(r".+-[0-9a-f]{10}(-r[0-9]+)?")
 """What `Plan.job_name` makes: only such a name is worth a question to the service."""
+
+_NOTHING_TO_ADD = {"CPT400", "CPT406", "CPT454"}
+"""No credentials, no region, and the answer that there is no such job: whoever trains on this machine alone and
+mistypes a name needs no account."""
 
 
 class Places:
@@ -100,10 +104,17 @@ class Places:
             return wanted  # also an earlier attempt, whose name is the start of a later one's
         try:
             return find_job(self.names(), wanted)
-        except UsageProblem:
-            if wanted is not None and is_full and self._is_elsewhere(wanted):
+        except UsageProblem as exc:
+            if wanted is None or not is_full:
+                raise
+            trouble = self._ask_elsewhere(wanted)
+            if trouble is None:
                 return wanted
-            raise
+            first = trouble.diagnostics[0]
+            if first.code in _NOTHING_TO_ADD:
+                raise
+            in_cloud = note("CPT454", f"in the cloud: {first.message}", hint=first.hint)
+            raise UsageProblem(*exc.diagnostics, in_cloud) from trouble
 
     def is_local(self, name: str) -> bool:
         """Tell whether a job runs on this machine."""
@@ -151,13 +162,13 @@ class Places:
     def _home(self, name: str) -> LocalEngine | CloudJobs:
         return self.local if self.is_local(name) else self.cloud_of(name).jobs
 
-    def _is_elsewhere(self, name: str) -> bool:
-        """Ask for a job that was started from another machine; from then on it is remembered here."""
-        # A mistyped name must not fail over credentials that nobody needs: any trouble means "no such job".
-        with contextlib.suppress(CloudcptError):
+    def _ask_elsewhere(self, name: str) -> CloudcptError | None:
+        """Ask for a job of another machine, to remember it from then on; give why it was not found, if it was not."""
+        try:
             self.cloud("").jobs.status(name)
-            return self.records.read(name) is not None
-        return False
+        except CloudcptError as exc:
+            return exc
+        return None
 
     def _created_at(self, name: str) -> float:
         with contextlib.suppress(SetupError):  # a damaged folder has a name all the same

@@ -15,7 +15,10 @@ from cloudcpt.fake.json_protocol import json_answer, json_refusal, read_paramete
 from cloudcpt.fake.shapes import training_instance_types
 
 TRAINING, SPOT, WARM_POOL = "training job usage", "spot training job usage", "training warm pool usage"
+LONGEST, MACHINES = "Longest run time for a training job", "Maximum number of instances per training job"
 DEFAULT_INSTANCES = 20
+DEFAULT_LIMITS = {LONGEST: 28 * 24 * 3600.0, MACHINES: 100.0}
+"""Of any job; a new account has 432,000 seconds and 20 machines."""
 _ZERO = re.compile(r"ml\.(p4d|p4de|p5|p5e|p5en|p6.*|trn.*)\..*")
 SERVICE_CODE = "sagemaker"
 
@@ -25,6 +28,12 @@ class Quotas:
 
     def __init__(self) -> None:
         self._set: dict[str, float] = {}
+        self._limits = dict(DEFAULT_LIMITS)
+
+    def limit(self, name: str, value: float) -> None:
+        """Set one of `DEFAULT_LIMITS`."""
+        assert name in DEFAULT_LIMITS, f"`{name}` is no limit of a job"
+        self._limits[name] = value
 
     def set(self, instance_type: str, instances: float, *, usage: str = TRAINING) -> None:
         """Grant a quota."""
@@ -45,22 +54,36 @@ class Quotas:
         """
         value = self.value(instance_type, usage)
         if used + wanted > value:
-            message = (
-                f"The account-level service limit '{instance_type} for {usage}' is {value:.0f} Instances, with current "
-                f"utilization of {used} Instances and a request delta of {wanted} Instances. Please use AWS Service "
-                "Quotas to request an increase for this quota. If AWS Service Quotas is not available, contact AWS "
-                "support to request an increase for this quota."
-            )
-            raise Refusal(status=400, code="ResourceLimitExceeded", message=message)
+            raise _exceeded(f"{instance_type} for {usage}", value, used=used, wanted=wanted, unit="Instances")
+
+    def check_limits(self, *, seconds: int, instances: int) -> None:
+        """Refuse a job that may run for too long, or on too many machines.
+
+        Raises:
+            Refusal: `ResourceLimitExceeded`.
+        """
+        for name, wanted, unit in ((LONGEST, seconds, "Seconds"), (MACHINES, instances, "Instances")):
+            if wanted > self._limits[name]:
+                raise _exceeded(name, self._limits[name], used=0, wanted=wanted, unit=unit)
 
     def all(self) -> dict[str, float]:
         """Give every quota by name."""
-        types = training_instance_types()
-        return {f"{one} for {usage}": self.value(one, usage) for one in types for usage in (TRAINING, SPOT, WARM_POOL)}
+        types, usages = training_instance_types(), (TRAINING, SPOT, WARM_POOL)
+        return self._limits | {f"{one} for {usage}": self.value(one, usage) for one in types for usage in usages}
 
     def clear(self) -> None:
         """Take back every grant."""
         self._set.clear()
+        self._limits = dict(DEFAULT_LIMITS)
+
+
+def _exceeded(name: str, value: float, *, used: int, wanted: int, unit: str) -> Refusal:
+    message = (
+        f"The account-level service limit '{name}' is {value:.0f} {unit}, with current utilization of {used} {unit} "
+        f"and a request delta of {wanted} {unit}. Please use AWS Service Quotas to request an increase for this quota. "
+        "If AWS Service Quotas is not available, contact AWS support to request an increase for this quota."
+    )
+    return Refusal(status=400, code="ResourceLimitExceeded", message=message)
 
 
 class ServiceQuotas:

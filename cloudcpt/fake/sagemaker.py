@@ -17,7 +17,15 @@ from cloudcpt.fake.execution import Execution
 from cloudcpt.fake.front import Refusal
 from cloudcpt.fake.http import Answer, Request
 from cloudcpt.fake.job_list import Rate, list_jobs
-from cloudcpt.fake.job_request import JobRequest, instance_count, instance_types, is_spot, resources
+from cloudcpt.fake.job_request import (
+    DEFAULT_MAX_RUNTIME_S,
+    JobRequest,
+    instance_count,
+    instance_types,
+    is_spot,
+    resources,
+    stopping,
+)
 from cloudcpt.fake.job_rules import check_rules
 from cloudcpt.fake.json_protocol import json_answer, json_refusal, read_parameters, target_operation
 from cloudcpt.fake.performance import Performance, ScriptedPerformance
@@ -160,6 +168,8 @@ class SageMaker:
         return ScriptedPerformance(part, request, now, self._back)
 
     def _check_quotas(self, request: JobRequest, now: float) -> None:
+        seconds = stopping(request).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_S)
+        self._quotas.check_limits(seconds=seconds, instances=instance_count(request))
         if "TrainingPlanArn" in resources(request):
             return  # reserved capacity has been bought already
         usage = SPOT if is_spot(request) else TRAINING

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from cloudcpt.cli.places import Places
+from cloudcpt.errors import SetupError, error
 from cloudcpt.jobs.journal import JournalEntry, UploadJournal
 from cloudcpt.local.engine import LocalEngine
 from cloudcpt.plan.keys import object_key
 from tests.cli.clouds import FakeRegion, nobody_asks, places_with, run
-from tests.fake_objects import checksum_of
+from tests.fake_objects import FakeObjects, checksum_of
 from tests.jobs.cloud_plans import cloud_plan
 
 PREFIX = "cpt/cloudcpt"
@@ -96,6 +97,24 @@ def test_without_a_place_it_looks_wherever_this_machine_uploaded(region: FakeReg
     assert len(document["uploads"]) == 2
     assert region.objects.uploads == {}
     assert ("my-bucket", "123456789012", "") in region.opened  # the owner that the job's record names
+
+
+def test_a_bucket_that_is_gone_keeps_nobody_from_cleaning_elsewhere(tmp_path: Path) -> None:
+    class HalfGone(FakeRegion):
+        def store(self, bucket: str, *, owner: str, kms_key: str = "") -> FakeObjects:
+            if bucket == "gone":
+                raise SetupError(error("CPT405", "there is no bucket `gone`"))
+            return super().store(bucket, owner=owner, kms_key=kms_key)
+
+    region = HalfGone(tmp_path / "state")
+    begin(region, key("a"), journal=True)
+    UploadJournal(tmp_path / "state" / "uploads").write(
+        JournalEntry(uri=f"s3://gone/{key('b')}", size_bytes=1, upload_id="u", part_bytes=1, encryption="")
+    )
+    done = run(places_with(region), "clean", "--yes")
+    assert (done.code, "aborted: 1 upload" in done.err, "CPT405" in done.err) == (0, True, True)
+    assert region.objects.uploads == {}
+    assert run(places_with(region), "clean", "s3://gone/prefix").code == 3
 
 
 def test_where_nothing_was_ever_uploaded_nobody_is_asked(tmp_path: Path) -> None:

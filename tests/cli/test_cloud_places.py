@@ -99,6 +99,15 @@ def test_trouble_with_the_account_does_not_hide_a_mistyped_name(region: FakeRegi
     assert caught.value.diagnostics[0].code == "CPT454"
 
 
+def test_a_job_that_nobody_could_ask_about_is_not_said_to_be_gone(region: FakeRegion, plan: Plan) -> None:
+    region.jobs.elsewhere[plan.job_name] = plan
+    region.jobs.trouble = [SetupError(error("CPT401", "the AWS credentials have expired", hint="sign in again"))]
+    with pytest.raises(UsageProblem) as caught:
+        places_with(region).find(plan.job_name)
+    _, trouble = caught.value.diagnostics
+    assert (trouble.message, trouble.hint) == ("in the cloud: the AWS credentials have expired", "sign in again")
+
+
 def test_the_plan_of_a_job_is_read_where_the_job_is(region: FakeRegion, plan: Plan) -> None:
     places = places_with(region)
     assert places.plan(places.create(plan).name) == plan

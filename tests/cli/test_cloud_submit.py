@@ -310,6 +310,24 @@ def test_ctrl_c_while_uploading_says_how_to_go_on(region: FakeRegion) -> None:
     assert region.jobs.names() == ()
 
 
+def test_ctrl_c_while_starting_does_not_say_that_nothing_runs(region: FakeRegion) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    region.jobs.create = interrupt  # type: ignore[assignment]
+    shown = submit(region, "--yes")
+    assert shown.code == 130
+    assert "it may be under way, and cost\nfind it, or start it: cloudcpt submit r.yaml --stand-in --yes" in shown.err
+
+
+def test_a_damaged_record_of_another_job_does_not_keep_this_one_from_starting(region: FakeRegion) -> None:
+    damaged = region.jobs.records.folder("other-0123456789") / "record.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{")
+    assert submit(region, "--dry-run").code == 0
+    assert submit(region, "--yes").code == 0
+
+
 def test_another_paper_in_the_place_of_the_plan_is_refused(region: FakeRegion) -> None:
     document = json.loads(submit(region, "--dry-run").out)
     key = document["documents"][0].removeprefix("s3://my-bucket/")

@@ -149,7 +149,7 @@ def test_keys_are_used_through_s3_only_and_an_alias_is_a_condition(tmp_path):
     assert opening["Resource"] == ["arn:aws:kms:us-east-1:123456789012:key/*"]
     assert opening["Condition"]["ForAnyValue:StringEquals"] == {"kms:ResourceAliases": "alias/results"}
     assert statement(job, "DecryptInputs")["Action"] == ["kms:Decrypt"]
-    # Source: Amazon S3 user guide, "Multipart upload API and permissions": the parts of a model are decrypted to join them.
+    # Source: Amazon S3 user guide, "Multipart upload API and permissions": parts are decrypted to join them.
     assert statement(job, "EncryptOutputs")["Action"] == ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
     assert "EncryptVolume" not in sids(job)
 
