@@ -135,8 +135,26 @@ def launch_faults(loaded: LoadedRecipe, target: Target, *, region: str) -> Itera
         if fault := bucket_fault(uri):
             message = f"`{uri}` names no bucket that can be: {fault}"
             yield error("CPT582", message, place=loaded.place(*keys))
+    yield from _mixture_faults(loaded)
     yield from _image_faults(loaded, region)
     yield from _region_faults(loaded, region)
+
+
+def _mixture_faults(loaded: LoadedRecipe) -> Iterator[Diagnostic]:
+    """Refuse data in a folder that uploads or results go into: the next plan would take them for data too."""
+    written = {"uploads": input_uri_of(loaded.recipe), "results": loaded.recipe.run.output_s3_path.rstrip("/")}
+    for one in recipe_inputs(loaded):
+        folder = f"{_folder_of(one.path)}/"
+        into = [f"{what} to `{uri}`" for what, uri in written.items() if uri and f"{uri}/".startswith(folder)]
+        if is_in_s3(one.path) and into:
+            message = f"`{one.path}` is read at any depth, and cloudcpt writes {' and '.join(into)}"
+            hint = "give the data a folder of its own, or set another `output_s3_path`"
+            yield error("CPT588", message, place=loaded.place(*one.named_by), hint=hint)
+
+
+def _folder_of(path: str) -> str:
+    """Give the part of a path below which everything counts; of a pattern without `**` that is nothing but itself."""
+    return path.partition("**")[0].rstrip("/") if "**" in path else path.rstrip("/")
 
 
 def _named_uris(loaded: LoadedRecipe) -> Iterator[tuple[tuple[str | int, ...], str]]:

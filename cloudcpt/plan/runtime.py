@@ -12,6 +12,11 @@ from cloudcpt.recipe.model import Recipe
 MOST_RUNTIME_S = 28 * 24 * 3600
 """Source: botocore, sagemaker 2017-07-24, StoppingCondition.MaxRuntimeInSeconds. Left out, it would be one day."""
 
+DEFAULT_RUNTIME_S = 5 * 24 * 3600
+"""Of a job without limit and budget, where the estimate fits: what the quota of a new account allows.
+
+Source: AWS general reference, "Amazon SageMaker endpoints and quotas", Longest run time for a training job, 2026-11."""
+
 _SPOT_WAIT_S = 24 * 3600
 """Beyond the time limit, where a recipe does not say how long to wait for spot capacity. Assumed."""
 
@@ -47,7 +52,9 @@ def limits_of(recipe: Recipe, world: World, estimate: Estimate, *, is_training_j
     launch = recipe.launch
     wait_s = round(launch.max_wait_hours * 3600) if launch.spot else 0
     limits = [recipe_limit_s(recipe), affordable_s(recipe, world, estimate), wait_s]
-    limits.append(MOST_RUNTIME_S if is_training_job else 0)
+    if is_training_job:
+        is_long = any(limits) or estimate.hours_high * 3600 > DEFAULT_RUNTIME_S
+        limits.append(MOST_RUNTIME_S if is_long else DEFAULT_RUNTIME_S)
     runtime_s = min((limit for limit in limits if limit), default=0)
     if not launch.spot:
         return Limits(max_runtime_s=runtime_s, max_wait_s=0)
@@ -73,7 +80,7 @@ def limit_advice(loaded: LoadedRecipe, plan: Plan) -> Iterator[Diagnostic]:
         usd = plan.max_runtime_s / 3600 * plan.world.nodes * plan.estimate.usd_per_instance_hour
         days = f"{plan.max_runtime_s / 86_400:.3g} days"
         cost = f", which cost up to {dollars(usd)} USD" if usd else ""
-        message = f"nothing but the service's own limit stops a job that hangs, after {days}{cost}"
+        message = f"nothing but the service stops a job that hangs, after {days}{cost}"
         hint = f"set `budget_usd`, or `max_runtime_hours` to {max(1, round(2 * plan.estimate.hours_high)):,} or so"
         yield warning("CPT583", message, place=loaded.place("launch"), hint=hint)
     if launch.spot:

@@ -314,7 +314,7 @@ def test_ctrl_c_while_starting_does_not_say_that_nothing_runs(region: FakeRegion
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    region.jobs.create = interrupt  # type: ignore[assignment]
+    region.jobs.create = interrupt
     shown = submit(region, "--yes")
     assert shown.code == 130
     assert "it may be under way, and cost\nfind it, or start it: cloudcpt submit r.yaml --stand-in --yes" in shown.err

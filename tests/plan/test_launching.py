@@ -10,6 +10,7 @@ import pytest
 from cloudcpt.errors import PlanError, Severity
 from cloudcpt.plan.addresses import bucket_fault, local_paths
 from cloudcpt.plan.launch import CloudLaunch, Mlflow
+from cloudcpt.plan.launching import launch_faults
 from cloudcpt.plan.plan import read_plan
 from cloudcpt.recipe.load import load_recipe
 
@@ -164,6 +165,26 @@ def test_what_is_in_s3_is_used_where_it_is(desk, reported):
     plan, _ = desk.plan(loaded, reports)
     assert [(file.uri, file.placed) for file in plan.sources[0].files] == [(there, "train.jsonl")]
     assert local_paths(loaded, reports, plan).keys() == {file.blake3 for file in plan.model.files}
+
+
+@pytest.mark.parametrize(
+    ("data", "written", "is_mixed"),
+    [
+        ("s3://my-bucket/cpt/", "uploads to `s3://my-bucket/cpt/cloudcpt` and results to `s3://my-bucket/cpt`", True),
+        ("s3://my-bucket", "uploads to `s3://my-bucket/cpt/cloudcpt` and results to `s3://my-bucket/cpt`", True),
+        ("s3://my-bucket/cpt/cloudcpt/", "uploads to `s3://my-bucket/cpt/cloudcpt`", True),
+        ("s3://my-bucket/**/*.jsonl", "uploads to `s3://my-bucket/cpt/cloudcpt` and results to", True),
+        ("s3://my-bucket/cpt/data/", "", False),
+        ("s3://my-bucket/cpt/*.jsonl", "", False),
+        ("s3://my-bucket/cpt-data/", "", False),
+        ("s3://other/", "", False),
+    ],
+)
+def test_data_is_not_read_from_where_uploads_and_results_go(desk, data, written, is_mixed):
+    """The held-out text that one submission uploads would be training data of the next."""
+    found = list(launch_faults(ready(desk, {"run": {"data_s3_path": data}}), "sagemaker", region="us-east-1"))
+    assert codes(found) == (["CPT588"] if is_mixed else [])
+    assert not is_mixed or written in found[0].message
 
 
 def test_the_plan_is_the_same_from_every_folder(desk, tmp_path):

@@ -3,7 +3,12 @@
 import pytest
 
 from cloudcpt.errors import PlanError
+from cloudcpt.plan.plan import Estimate, World
+from cloudcpt.plan.runtime import limits_of
+from cloudcpt.recipe.extras import Launch
+from cloudcpt.recipe.model import Recipe
 
+DAYS_5 = 5 * 86_400
 DAYS_28 = 28 * 86_400
 PRICE = 63.296  # of ml.p5.48xlarge in instances.toml
 CLOUD = {"target": "sagemaker", "region": "us-east-1"}
@@ -27,7 +32,7 @@ def codes(findings):
         ({"budget_usd": 63.296, "max_runtime_hours": 2}, 3600),
         ({"budget_usd": 10**9}, DAYS_28),
         ({"budget_usd": 126.592, "keep_alive_minutes": 60}, 3600),
-        ({}, DAYS_28),
+        ({}, DAYS_5),
     ],
 )
 def test_the_smallest_limit_holds(desk, launch, expected_s):
@@ -57,10 +62,30 @@ def test_a_job_without_a_limit_is_told_what_it_could_cost(desk):
     plan, findings = plan_with(desk, replicas=2)
     (found,) = [one for one in findings if one.code == "CPT583"]
     assert found.message == (
-        "nothing but the service's own limit stops a job that hangs, after 28 days, which cost up to 85,070 USD"
+        "nothing but the service stops a job that hangs, after 5 days, which cost up to 15,191 USD"
     )
-    assert round(28 * 24 * 2 * PRICE) == 85_070
-    assert plan.max_runtime_s == DAYS_28
+    assert round(5 * 24 * 2 * PRICE) == 15_191
+    assert plan.max_runtime_s == DAYS_5
+
+
+def test_a_job_that_takes_longer_than_a_new_account_allows_gets_what_the_service_allows():
+    recipe = Recipe.model_construct(launch=Launch())
+    world = World(
+        nodes=1, processes_per_node=8, device="cuda", instance_type="ml.p5.48xlarge", compute_dtype="bfloat16"
+    )
+    for hours_high, expected_s in ((120.0, DAYS_5), (120.1, DAYS_28)):
+        estimate = Estimate(
+            hours=1.0,
+            hours_low=1.0,
+            hours_high=hours_high,
+            time_source="",
+            usd_per_instance_hour=PRICE,
+            usd=1.0,
+            usd_low=1.0,
+            usd_high=1.0,
+            price_source="",
+        )
+        assert limits_of(recipe, world, estimate, is_training_job=True).max_runtime_s == expected_s
 
 
 @pytest.mark.parametrize("launch", [{"max_runtime_hours": 2}, {"budget_usd": 100}])
@@ -71,7 +96,7 @@ def test_any_limit_is_enough(desk, launch):
 def test_a_cost_that_is_not_known_is_not_made_up(desk):
     _, findings = plan_with(desk, instance_type="ml.p5e.48xlarge")
     (found,) = [one for one in findings if one.code == "CPT583"]
-    assert found.message == "nothing but the service's own limit stops a job that hangs, after 28 days"
+    assert found.message == "nothing but the service stops a job that hangs, after 5 days"
 
 
 def test_hyperpod_keeps_no_limit_unless_one_is_named(desk):
@@ -95,7 +120,7 @@ def test_a_local_job_has_the_recipes_limit_only(desk):
         ({"max_wait_hours": 3}, 10_800, 10_800),
         ({"budget_usd": 126.592, "max_wait_hours": 1}, 3600, 3600),
         ({"max_runtime_hours": 671}, 671 * 3600, DAYS_28),
-        ({}, DAYS_28, DAYS_28),
+        ({}, DAYS_5, DAYS_5 + 86_400),
     ],
 )
 def test_spot_waits_a_day_more_than_it_trains_unless_told(desk, launch, runtime_s, wait_s):
