@@ -67,11 +67,22 @@ def _commands() -> str:
     lines += [f"| {int(code)} | {meaning} |" for code, meaning in EXIT_CODES.items()]
     parent = click.Context(cli, info_name="cloudcpt", **cli.context_settings)
     for name in COMMANDS:
-        command = importlib.import_module(command_module(name)).command
-        # A fixed width: the page must not depend on the terminal that made it.
-        context = click.Context(command, info_name=name, parent=parent, terminal_width=100, max_content_width=100)
-        lines += ["", f"## {name}", "", "```text", command.get_help(context).rstrip(), "```"]
+        lines += _command(importlib.import_module(command_module(name)).command, name, parent, "##")
     return "\n".join(lines) + "\n"
+
+
+def _command(command: click.Command, name: str, parent: click.Context, level: str) -> list[str]:
+    """Write the help of a command, and below it that of its own commands if it is a group."""
+    # A fixed width: the page must not depend on the terminal that made it.
+    context = click.Context(command, info_name=name, parent=parent, terminal_width=100, max_content_width=100)
+    title = context.command_path.partition(" ")[2]
+    lines = ["", f"{level} {title}", "", "```text", command.get_help(context).rstrip(), "```"]
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            found = command.get_command(context, each)
+            assert found is not None, f"`{title}` lists `{each}` and does not have it"
+            lines += _command(found, each, context, f"{level}#")
+    return lines
 
 
 if __name__ == "__main__":

@@ -28,6 +28,16 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN if wish.get("deaf") else end)
 for number in range(int(wish.get("lines", 3))):
     print("line", number, config["resourceconfig"]["current_host"], flush=True)
 print("on stderr", file=sys.stderr, flush=True)
+kept = root / "checkpoints"
+print("found", sorted(str(one.relative_to(kept)) for one in kept.rglob("*") if one.is_file()), flush=True)
+if wish.get("keep"):
+    (kept / "sub").mkdir(exist_ok=True)
+    (kept / "old").write_text("old")
+    if wish.get("wait"):
+        time.sleep(60)
+    time.sleep(0.3)  # long enough to be copied
+    (kept / "old").unlink()
+    (kept / "sub/new").write_text("new")
 if wish.get("wait"):
     time.sleep(60)
 (root / "model/sub").mkdir()
@@ -155,7 +165,29 @@ def test_a_job_runs_from_uploaded_objects_to_output_objects(cloud):
         "us-east-1",
     )
     assert not {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3"} & set(environment)
-    assert lines(cloud, "job-1") == ["line 0 algo-1", "line 1 algo-1", "line 2 algo-1", "on stderr"]
+    assert lines(cloud, "job-1") == ["line 0 algo-1", "line 1 algo-1", "line 2 algo-1", "on stderr", "found []"]
+
+
+def test_the_checkpoint_folder_has_a_copy_that_the_next_job_begins_with(cloud):
+    config = {"CheckpointConfig": {"S3Uri": f"s3://{BUCKET}/out/kept", "LocalPath": "/opt/ml/checkpoints"}}
+    run(cloud, request("job-1", HyperParameters={"keep": "1"}, **config))
+    assert {key: body for key, body in results(cloud).items() if "kept" in key} == {"out/kept/sub/new": b"new"}
+    run(cloud, request("job-2", **config))
+    assert "found ['sub/new']" in lines(cloud, "job-2")
+    run(cloud, request("job-3"))
+    assert "found []" in lines(cloud, "job-3")
+
+
+def test_an_interrupted_job_begins_again_with_what_it_had_kept(cloud):
+    config = {"CheckpointConfig": {"S3Uri": f"s3://{BUCKET}/out/kept/"}}
+    start(cloud, request(HyperParameters={"keep": "1", "wait": "1"}, **config))
+    wait_for_line(cloud, "job-1")
+    cloud.clock.advance(10)
+    cloud.sagemaker.service.execution("job-1").interrupt()
+    wait_for_line(cloud, "job-1", count=2)
+    cloud.client("sagemaker").stop_training_job(TrainingJobName="job-1")
+    wait(cloud, "job-1")
+    assert "found ['old']" in lines(cloud, "job-1")
 
 
 def test_a_log_of_thousands_of_lines_arrives_whole_and_in_order(cloud):
@@ -170,7 +202,7 @@ def test_a_log_of_thousands_of_lines_arrives_whole_and_in_order(cloud):
         if page["nextForwardToken"] == token.get("nextToken"):
             break
         token = {"nextToken": page["nextForwardToken"]}
-    assert found[:-1] == [f"line {number} algo-1" for number in range(3000)]
+    assert found[:-2] == [f"line {number} algo-1" for number in range(3000)]
 
 
 def test_compressed_results_are_two_archives(cloud):

@@ -17,6 +17,8 @@ from cloudcpt.fake.cloud import ACCOUNT_ID, FakeCloud
 from cloudcpt.fake.faults import CUT_ANSWER, SLOW_DOWN
 from cloudcpt.plan.base_model import BaseModel, read_base_model
 from cloudcpt.plan.model_folder import LocalModel, ModelFolder, tokenizer_of
+from cloudcpt.plan.warm_start import find_earlier_output
+from cloudcpt.wire import complete_model
 
 BUCKET = "models"
 CONFIG = {
@@ -77,7 +79,8 @@ CASES: dict[str, dict[str, bytes | None]] = {
     "nothing but a config": {"model.safetensors": None},
     "auto_map": config(auto_map={"AutoModel": "x.Y"}),
     "quantised": config(quantization_config={"bits": 4}),
-    "architecture": config(model_type="bloom"),
+    "architecture": config(model_type="mamba"),
+    "setting": config(logits_scaling=8.0),
     "sizes": config(hidden_size="8"),
     "no config": {"config.json": None},
     "broken config": {"config.json": b"{"},
@@ -285,3 +288,25 @@ def test_the_oldest_hashes_give_way(tmp_path: Path) -> None:
     assert known.find(stored()) == HASH
     known.remember(stored(key="new"), HASH)
     assert (known.find(stored()), known.find(stored(key="new"))) == ("", HASH)
+
+
+def test_an_output_in_s3_is_known_by_its_seal_and_read_no_second_time(
+    cloud: FakeCloud, opened: Any, put: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "output"
+    for name, content in {**FILES, "provenance/plan.json": b"{}"}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    complete_model(folder, plan_hash="a" * 64, job_name="first-1", steps=3, tokens=77)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            put(f"output/{path.relative_to(folder).as_posix()}", path.read_bytes())
+    model = opened(f"s3://{BUCKET}/output")
+    assert (model.read_deeper("provenance/plan.json"), model.read_deeper("provenance/plan")) == (b"{}", None)
+    found = find_earlier_output(model, None)
+    assert found is not None
+    assert [(one.job_name, one.steps, one.tokens) for one in found.lineage] == [("first-1", 3, 77)]
+    assert not [call for call in cloud.s3.calls.all("GetObject") if "safetensors" in call.path]
+    put("output/model.safetensors", WEIGHTS[:-1])
+    with pytest.raises(PlanError, match=r"CPT546: .*`model.safetensors` has"):
+        find_earlier_output(opened(f"s3://{BUCKET}/output"), None)

@@ -179,6 +179,18 @@ def test_nothing_is_written_to_s3_and_weights_are_hashed_once(desk: Desk) -> Non
     assert len(whole) == 2, "the length of the header and the header"
 
 
+def test_a_model_in_s3_is_checked_like_one_here(desk: Desk) -> None:
+    desk.cloud.s3.service.rules = replace(desk.cloud.s3.service.rules, require_owner=False)
+    here, away = (json.loads(desk.run("model", "check", it, "--output", "json").out) for it in ("base", IN_S3["model"]))
+    assert away["model"] == here["model"]
+    assert (away["ok"], away["diagnostics"]) == (True, [])
+    asked = [call for call in desk.cloud.s3.calls.all("GetObject") if "safetensors" in call.path]
+    assert len(asked) == 2, "the length of the header and the header"
+    gone = desk.run("model", "check", f"s3://{BUCKET}/gone/")
+    assert gone.code == 1
+    assert "error[CPT520]" in gone.out
+
+
 def test_a_dataset_in_s3_is_validated_by_its_uri(desk: Desk) -> None:
     desk.cloud.s3.service.rules = replace(desk.cloud.s3.service.rules, require_owner=False)
     desk.put("bad.jsonl", b'{"text": "a"}\n{"txet": "b"}\n')

@@ -19,7 +19,7 @@ from cloudcpt.errors import PlanError, UsageProblem
 from cloudcpt.fake.cloud import FakeCloud
 from cloudcpt.jobs.request import training_job_request
 from cloudcpt.plan.launch import Mlflow
-from cloudcpt.plan.plan import Plan
+from cloudcpt.plan.plan import Checkpoints, Plan
 from moto_tests.cloud_jobs import open_engine, put_inputs, small_cloud_plan
 from tests.jobs.cloud_plans import cloud_launch, cloud_plan, nova_plan, source, uploaded
 from tests.jobs.test_nova_request import MICRO
@@ -48,6 +48,7 @@ EVERYTHING = {
     "tags": (("team", "search"), ("cost center", "1")),
     "mlflow": Mlflow(tracking_arn=f"{PAPERS}:mlflow-tracking-server/runs", experiment="geology", run="first"),
 }
+KEEPING = Checkpoints(every_steps=500, keep_last=2, recovery_every_steps=100)
 LAUNCHES: dict[str, dict[str, Any]] = {
     "as little as possible": {},
     "much of what there is": EVERYTHING,
@@ -91,6 +92,7 @@ PLANS: dict[str, Callable[[Path], Plan]] = {
     **{name: launched_with(changes) for name, changes in LAUNCHES.items()},
     "a volume": lambda folder: small_cloud_plan(folder, launch=cloud_launch(volume_gb=200, volume_kms_key=KEY)),
     "no time limit": lambda folder: cloud_plan(folder, max_runtime_s=0),
+    "checkpoints": lambda folder: cloud_plan(folder, checkpoints=KEEPING),
     "nova": some_nova_plan,
     "nova from a checkpoint": nova_from("s3://my-bucket/checkpoint/"),
     "nova from a package": nova_from(f"{PAPERS}:model-package/nova/3"),
@@ -210,6 +212,7 @@ def test_the_settings_that_one_looks_at_are_those_of_the_request(fake_cloud, tmp
         "EnableInterContainerTrafficEncryption": trainer.networking.enable_inter_container_traffic_encryption,
         "EnableManagedSpotTraining": trainer.compute.enable_managed_spot_training,
         "Tags": trainer.tags,
+        "CheckpointConfig": trainer.checkpoint_config,
         "ModelPackageConfig": trainer.model_package_config,
     }
     assert differences(serialize(shown), {name: request[name] for name in shown if name in request}) == {}

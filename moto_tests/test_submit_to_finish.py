@@ -176,3 +176,42 @@ def test_a_recipe_becomes_a_verified_model_by_way_of_the_cloud(
     assert (again["name"], again["adopted"]) == (name, True)
     assert len(account.sagemaker.calls.all("CreateTrainingJob")) == 1
     assert json.loads(run("list", "--output", "json").stdout)["jobs"][0]["name"] == name
+
+
+@pytest.mark.torture
+def test_a_job_whose_spot_capacity_is_taken_away_goes_on_bit_for_bit(
+    account: FakeCloud, image: str, folder: Path, run: Run
+) -> None:
+    """Nobody but the service starts it again; the same recipe on this machine, undisturbed, gives the same weights."""
+    role = f"arn:aws:iam::{ACCOUNT_ID}:role/{ROLE}"
+    recipe = RECIPE.format(bucket=BUCKET, role=role, image=image, replicas=2).replace(
+        "max_steps: 4,", "max_steps: 400,"
+    )
+    recipe += "  spot: true\ncheckpoint: {recovery_every_steps: 20, every_steps: 150}\n"
+    (folder / "recipe.yaml").write_text(recipe, "utf-8")
+    name = json.loads(run("submit", "recipe.yaml", "--yes", "--output", "json").stdout)["name"]
+    execution = account.sagemaker.service.execution(name)
+    prefix = f"runs/{name}/checkpoints/.recovery/"
+    for _ in range(2000):
+        listed = account.store().list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", ())
+        if any(row["Key"].endswith("/COMPLETE") for row in listed):
+            break
+        assert not execution.join(0.05), run("logs", name).stdout
+    account.clock.advance(10)  # so that the second attempt has a log stream of its own
+    execution.interrupt()
+    assert execution.join(200)
+
+    status = json.loads(run("status", name, "--output", "json").stdout)
+    assert [phase["detail"] for phase in status["phases"]].count("Interrupted") == 1
+    assert (status["state"], status["checkpoints"], status["recovery_step"]) == ("completed", [150, 300], None)
+    assert "resumed: going on from step" in run("logs", name).stdout
+    run("fetch", name, "model")
+    run("fetch", name, "kept", "--checkpoint", "all")
+    assert model_faults(folder / "kept" / "step-00000150") == []
+
+    here = recipe.replace("target: sagemaker", "target: local").replace("replicas: 2", "replicas: 1")
+    here = here.replace("launch:\n", "launch:\n  processes_per_node: 2\n").replace("  spot: true\n", "")
+    (folder / "here.yaml").write_text(here, "utf-8")
+    undisturbed = json.loads(run("submit", "here.yaml", "--follow", "--output", "json").stdout)
+    weights = Path(undisturbed["model"]) / "model.safetensors"
+    assert weights.read_bytes() == (folder / "model" / "model.safetensors").read_bytes()

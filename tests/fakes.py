@@ -17,6 +17,8 @@ from cloudcpt.jobs.fetch import job_model_faults
 from cloudcpt.jobs.names import unknown_job
 from cloudcpt.jobs.ports import START, JobState, JobStatus, LogChunk, Phase, Submission
 from cloudcpt.plan.plan import (
+    Checkpoints,
+    Compute,
     DataFile,
     Dropouts,
     Estimate,
@@ -53,10 +55,12 @@ class FakeJobs:
     Args:
         end: The final state of every job that nobody stops.
         hold: Never go beyond this state, until told otherwise by a stop.
+        recovery_step: After which a job that failed or was stopped can go on.
     """
 
     end: JobState = JobState.COMPLETED
     hold: JobState | None = None
+    recovery_step: int | None = None
     jobs: dict[str, FakeJob] = field(default_factory=dict)
 
     def create(self, plan: Plan, *, replace: bool = False) -> Submission:
@@ -89,7 +93,17 @@ class FakeJobs:
             files=f"fake://{name}",
             model=f"fake://{name}/model" if job.has_model else None,
             is_rehearsal=job.plan.model.stand_in,
+            recovery_step=self.recovery_step if unhappy else None,
         )
+
+    def resume(self, name: str) -> Submission:
+        """Send a job that failed or was stopped on its way again."""
+        job = self.job(name)
+        if job.phases[-1].state not in {JobState.FAILED, JobState.STOPPED}:
+            return Submission(name=name, adopted=True)
+        job.phases.append(Phase(state=JobState.PENDING, at=time.time()))
+        job.ahead = list(WAY[1 : WAY.index(self.hold) + 1] if self.hold else (*WAY[1:], self.end))
+        return Submission(name=name, adopted=False)
 
     def stop(self, name: str) -> None:
         """Send a job that has not ended towards `stopped`."""
@@ -187,6 +201,8 @@ def small_plan(data: Path, *, name: str = "demo", max_runtime_s: int = 0, seed: 
             dtype="float32",
             files=(),
             stand_in=True,
+            origin=None,
+            lineage=(),
         ),
         sources=(
             Source(
@@ -197,11 +213,14 @@ def small_plan(data: Path, *, name: str = "demo", max_runtime_s: int = 0, seed: 
                 documents=1,
                 tokens=96,
                 rows=3,
+                cut_documents=0,
+                cut_tokens=0,
                 exact=True,
                 weight=1.0,
             ),
         ),
         world=World(nodes=1, processes_per_node=1, device="cpu", instance_type="local", compute_dtype="float32"),
+        compute=Compute(compile=False, float8="none", shard_processes=1),
         geometry=Geometry(
             seq_len_tokens=32,
             packing="best_fit",
@@ -215,11 +234,14 @@ def small_plan(data: Path, *, name: str = "demo", max_runtime_s: int = 0, seed: 
             epochs=1.0,
         ),
         schedule=Schedule(name="cosine", lr=1e-4, min_lr=1e-5, warmup_steps=1, constant_steps=0, steps=3),
-        optimizer=Optimizer(adam_w_mode=True, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1, max_grad_norm=1.0),
+        optimizer=Optimizer(
+            adam_w_mode=True, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1, max_grad_norm=1.0, max_skipped_steps=0
+        ),
         dropouts=Dropouts(hidden=0.0, attention=0.0, ffn=0.0),
         lora=None,
         evaluation=Evaluation(every_steps=0, max_rows=0, prompts=(), sample_tokens=8),
-        memory=MemoryFit(terms=(), total_bytes=0, capacity_bytes=0, activations="all"),
+        checkpoints=Checkpoints(every_steps=0, keep_last=0, recovery_every_steps=0),
+        memory=MemoryFit(terms=(), total_bytes=0, capacity_bytes=0, activations="none"),
         estimate=Estimate(
             hours=0.1,
             hours_low=0.1,

@@ -1,5 +1,6 @@
 """What crosses between client and container reads back as it was written, and a damaged model never passes."""
 
+import dataclasses
 import json
 import math
 import os
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from cloudcpt import wire
 from cloudcpt.errors import Blame
+
+STEP = wire.Progress(step=7, loss=2.25, tokens_per_s=1024, total_steps=9, lr=1e-5, grad_norm=0.5, tokens=77, eta_s=3)
 
 
 @given(
@@ -35,6 +38,66 @@ def test_a_progress_line_reads_back(step, total, tokens, loss, rate, lr):
     assert read.tokens_per_s == pytest.approx(rate, abs=0.06)
 
 
+share = st.none() | st.floats(0, 1)
+
+
+@given(
+    shares=st.fixed_dictionaries(
+        dict.fromkeys(("mfu_full", "mfu_document", "data_wait_share", "gpu_utilisation", "bits_per_byte"), share)
+    ),
+    flops=st.none() | st.floats(0, 1e21),
+    memory=st.none() | st.integers(0, 10**12),
+    course=st.sampled_from(wire.Course),
+    counts=st.tuples(st.integers(0, 10**6), st.integers(0, 100)),
+)
+def test_what_a_progress_line_measured_reads_back_and_what_it_did_not_is_none(shares, flops, memory, course, counts):
+    spikes, skipped = counts
+    progress = dataclasses.replace(
+        STEP, **shares, flops_per_s_full=flops, memory_bytes=memory, course=course, spikes=spikes, skipped=skipped
+    )
+    read = wire.parse_progress(progress.line())
+    assert read is not None
+    for name, value in [*shares.items(), ("flops_per_s_full", flops), ("memory_bytes", memory)]:
+        assert getattr(read, name) == (None if value is None else pytest.approx(value, rel=1e-5))
+    assert (read.course, read.spikes, read.skipped) == (course, spikes, skipped)
+
+
+def test_a_line_of_an_older_job_is_read_and_so_are_pairs_of_a_newer_one():
+    old = "120|2.250000|81234.5|of=500 lr=1.000000e-05 grad_norm=0.7500 tokens=7864320 eta_s=3600"
+    assert wire.parse_progress(old) == dataclasses.replace(
+        STEP, step=120, tokens_per_s=81234.5, total_steps=500, grad_norm=0.75, tokens=7_864_320, eta_s=3600.0
+    )
+    new = wire.parse_progress(f"{old} mfu_full=0.5 moon=full spikes=many course=sideways tokens_per_moon=3")
+    assert new is not None
+    assert (new.mfu_full, new.spikes, new.course) == (0.5, 0, wire.Course.STEADY)
+
+
+@pytest.mark.parametrize("number", ["nan", "-inf", "1e-7", "12345678"])
+def test_a_progress_line_with_very_many_pairs_or_hostile_ones_is_read_at_once(number):
+    pairs = f" a={number}" * 60
+    assert wire.parse_progress(STEP.line() + pairs) is None  # more than a line ever has
+    assert wire.parse_progress(STEP.line() + pairs[:-1] + "!" * 40) is None
+
+
+def test_the_perplexity_of_a_line_is_never_too_large_to_write():
+    assert "perplexity=inf" in dataclasses.replace(STEP, loss=800.0).line()
+    assert "perplexity=nan" in dataclasses.replace(STEP, loss=math.nan).line()
+
+
+@given(
+    loss=st.floats(0, 100),
+    bits=st.none() | st.floats(0, 10),
+    change=st.none() | st.floats(-50, 50),
+)
+def test_an_evaluation_line_reads_back_with_what_it_measured(loss, bits, change):
+    line = wire.evaluation_line("general", 80, loss, 7.5, bits_per_byte=bits, change_nats=change)
+    read = wire.parse_evaluation(line)
+    assert read is not None
+    assert (read.step, read.loss) == (80, pytest.approx(loss, abs=1e-6))
+    assert read.bits_per_byte == (None if bits is None else pytest.approx(bits, abs=1e-6))
+    assert read.change_nats == (None if change is None else pytest.approx(change, abs=1e-6))
+
+
 @pytest.mark.parametrize("line", ["", "hello", "1|2", "eval|domain|3|1.0|2.7", "12|nan|3"])
 def test_other_lines_are_not_progress(line):
     assert wire.parse_progress(line) is None
@@ -43,10 +106,10 @@ def test_other_lines_are_not_progress(line):
 def test_every_metric_regex_finds_its_number_and_fits_the_service_limits():
     import re
 
-    progress = wire.Progress(
-        step=7, loss=2.25, tokens_per_s=1024, total_steps=9, lr=1e-5, grad_norm=0.5, tokens=77, eta_s=3
-    ).line()
-    lines = [progress, *(wire.evaluation_line(name, 7, 2.0, 7.389) for name in wire.EVALUATION_SETS)]
+    numbers = {field.name: 0.25 for field in dataclasses.fields(STEP) if getattr(STEP, field.name) is None}
+    progress = dataclasses.replace(STEP, **numbers).line()
+    more = {"bits_per_byte": 0.9, "change_nats": 0.01}
+    lines = [progress, *(wire.evaluation_line(name, 7, 2.0, 7.389, **more) for name in wire.EVALUATION_SETS)]
     found = {}
     for name, regex in wire.METRIC_REGEXES.items():
         assert re.compile(regex).groups == 1
@@ -60,7 +123,11 @@ def test_every_metric_regex_finds_its_number_and_fits_the_service_limits():
     assert found["train:tokens_per_s"] == 1024
     assert found["train:lr"] == 1e-5
     assert found["train:grad_norm"] == 0.5
+    assert found["train:mfu_document"] == found["train:gpu_utilisation"] == 0.25
+    assert found["train:perplexity"] == pytest.approx(math.exp(2.25), rel=1e-5)
     assert found["eval:general_perplexity"] == 7.389
+    assert found["eval:domain_bits_per_byte"] == 0.9
+    assert found["eval:forgetting_nats"] == 0.01
 
 
 printable = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=80)

@@ -55,6 +55,7 @@ def adopt(described: Description, client: Any, region: str) -> tuple[CloudRecord
         account_id=plan.launch.account_id or account_id,
         created_at=described["CreationTime"].timestamp(),
         is_confirmed=True,
+        checkpoints_uri=described.get("CheckpointConfig", {}).get("S3Uri", ""),
     )
     return record, content.decode()
 

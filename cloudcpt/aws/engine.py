@@ -24,11 +24,12 @@ from cloudcpt.aws.session import AwsSession
 from cloudcpt.aws.standing import never_created, standing
 from cloudcpt.aws.timeline import is_final
 from cloudcpt.aws.training_jobs import Description, TrainingJobs
-from cloudcpt.errors import ServiceRefused, SetupError, TransientError, UsageProblem, error
+from cloudcpt.errors import CloudcptError, ServiceRefused, SetupError, TransientError, UsageProblem, error
 from cloudcpt.jobs.names import unknown_job
 from cloudcpt.jobs.ports import START, JobState, JobStatus, LogChunk, Submission
-from cloudcpt.jobs.request import training_job_request
-from cloudcpt.plan.plan import Plan
+from cloudcpt.jobs.request import checkpoint_config, training_job_request
+from cloudcpt.plan.plan import Plan, read_plan
+from cloudcpt.wire import finished_steps, step_name
 
 LOG_LAG_S = 10.0
 """Seconds after the end of a job within which CloudWatch may still bring lines. Assumed: the agent sends every 5 s."""
@@ -37,7 +38,7 @@ _UNHAPPY = {JobState.FAILED, JobState.STOPPED}
 
 
 class CloudEngine:
-    """A `JobService`, `LogSource` and `ModelSource` over an AWS account.
+    """A `JobService`, `LogSource`, `ModelSource` and `CheckpointSource` over an AWS account.
 
     Every job is looked at in the region that its record names; one without a record, in that of the session.
 
@@ -80,11 +81,32 @@ class CloudEngine:
             SetupError: credentials or permissions, or the state directory cannot be written.
             TransientError: nobody knows whether there is a job now; calling again finds out.
         """
+        return self._create(plan, replace=replace)
+
+    def resume(self, name: str) -> Submission:
+        """Let a job go on in a new attempt that begins with what the last one has left; see `JobService.resume`.
+
+        The service brings the copy of the checkpoint folder to the machines before the trainer starts.
+        """
+        record = self.record(name)
+        plan = read_plan(self.records.plan_path(name))
+        return self._create(plan, replace=True, checkpoints_uri=record.checkpoints_uri)
+
+    def _create(self, plan: Plan, *, replace: bool, checkpoints_uri: str = "") -> Submission:
+        """Make sure that the one job of a plan exists.
+
+        Args:
+            plan: What to execute.
+            replace: Make another attempt when the last one failed or was stopped.
+            checkpoints_uri: Where a new attempt finds what an earlier one has left; empty for a place of its own.
+        """
         request = self._request(plan)
         attempt = self.records.last_attempt(plan.job_name)
         while True:
-            record = self._recorded(plan, attempt)
+            record = self._recorded(plan, attempt, checkpoints_uri)
             named = {**request, "TrainingJobName": record.name}
+            if record.checkpoints_uri:
+                named["CheckpointConfig"] = checkpoint_config(record.checkpoints_uri)
             if not record.is_confirmed and is_created(self._jobs(record.region), self.records, record, named):
                 return Submission(name=record.name, adopted=False)
             adopted = Submission(name=record.name, adopted=True)
@@ -142,6 +164,11 @@ class CloudEngine:
         """Download the job's model folder; see `ModelSource.copy`."""
         self._model(self.record(name)).copy(folder)
 
+    def copy_checkpoint(self, name: str, step: int, folder: Path) -> None:
+        """Download the model that a job keeps of a step; see `CheckpointSource.copy_checkpoint`."""
+        record = self.record(name)
+        self._folder(record, f"{record.checkpoints_uri}/{step_name(step)}/").copy(folder)
+
     def console_link(self, name: str) -> str | None:
         """Give the job's page in the AWS console; None where there is no public console."""
         return console_link(self.record(name).region, name)
@@ -164,7 +191,7 @@ class CloudEngine:
         self.records.write(record, plan=plan)
         return record
 
-    def _recorded(self, plan: Plan, attempt: int) -> CloudRecord:
+    def _recorded(self, plan: Plan, attempt: int, checkpoints_uri: str) -> CloudRecord:
         """Recall an attempt, or write down that we are about to make it."""
         name = attempt_name(plan.job_name, attempt)
         if known := self.records.read(name):
@@ -173,7 +200,14 @@ class CloudEngine:
             return known
         assert plan.launch is not None, f"a plan for `{plan.target}` is not for the cloud"
         account_id = plan.launch.account_id or self._session.identity.account
-        record = record_of(plan, name, attempt=attempt, account_id=account_id, created_at=self._now())
+        record = record_of(
+            plan,
+            name,
+            attempt=attempt,
+            account_id=account_id,
+            created_at=self._now(),
+            checkpoints_uri=checkpoints_uri,
+        )
         self.records.write(record, plan=plan.to_json())
         return record
 
@@ -184,12 +218,23 @@ class CloudEngine:
             is_whole = True
         except (SetupError, TransientError, ServiceRefused):
             numbers, is_whole = NO_NUMBERS, False  # whoever may not read logs may know the state all the same
-        status = standing(record, described, numbers, now=self._now())
+        kept, states, is_seen = self._kept(record)
+        status = standing(record, described, numbers, now=self._now(), kept=kept, states=states)
+        is_whole = is_whole and is_seen
         if is_final(described):
             self._ended_at[record.name] = ended_at = status.phases[-1].at
             if is_whole and self._now() - ended_at >= LOG_LAG_S:
                 self.records.write(replace(record, is_confirmed=True, ended=status))
         return status
+
+    def _kept(self, record: CloudRecord) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
+        """List the steps of checkpoints and of recovery states, and tell whether they could be looked at."""
+        if not record.checkpoints_uri:
+            return (), (), True
+        try:
+            return (*finished_steps(self._folder(record, f"{record.checkpoints_uri}/").names()), True)
+        except CloudcptError:  # whoever may not look into the bucket may know the state all the same
+            return (), (), False
 
     def _missing(self, record: CloudRecord) -> JobStatus:
         """Say what a job is that the service does not know."""
@@ -203,8 +248,10 @@ class CloudEngine:
         return self._jobs(region).describe(name) is not None
 
     def _model(self, record: CloudRecord) -> JobModel:
-        client = self._client("s3", record.region)
-        return JobModel(client, uri=record.model_uri, owner=record.account_id)
+        return self._folder(record, record.model_uri)
+
+    def _folder(self, record: CloudRecord, uri: str) -> JobModel:
+        return JobModel(self._client("s3", record.region), uri=uri, owner=record.account_id)
 
     def _jobs(self, region: str) -> TrainingJobs:
         return TrainingJobs(self._client("sagemaker", region), region)

@@ -14,7 +14,13 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr
 from sagemaker.core.helper.session_helper import Session
-from sagemaker.core.shapes import MetricDefinition, ModelPackageConfig, RetryStrategy, TensorBoardOutputConfig
+from sagemaker.core.shapes import (
+    CheckpointConfig,
+    MetricDefinition,
+    ModelPackageConfig,
+    RetryStrategy,
+    TensorBoardOutputConfig,
+)
 from sagemaker.core.training.configs import Channel, Compute, Networking, OutputDataConfig, StoppingCondition, Tag
 from sagemaker.core.utils.code_injection.codec import transform
 from sagemaker.core.utils.utils import serialize
@@ -109,6 +115,7 @@ def trainer_of(plan: Plan, session: Session) -> PlanTrainer:
         input_data_config=[Channel(**channel) for channel in words["input_data_config"]],
         hyperparameters=words["hyper_parameters"],
         tags=[Tag(**tag) for tag in words["tags"]],
+        checkpoint_config=_shape(CheckpointConfig, words.get("checkpoint_config")),
         model_package_config=_shape(ModelPackageConfig, words.get("model_package_config")),
     )
 

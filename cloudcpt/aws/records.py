@@ -19,8 +19,9 @@ from typing import Any
 from cloudcpt.aws.attempts import is_job_name
 from cloudcpt.errors import Blame, SetupError, error
 from cloudcpt.jobs.ports import JobState, JobStatus, Phase
+from cloudcpt.plan.kept import keeps_anything
 from cloudcpt.plan.plan import Plan
-from cloudcpt.wire import PLAN_FILE, SCHEMA_VERSION, Evaluation, Failure, Progress, commit_text
+from cloudcpt.wire import CHECKPOINTS_DIR, PLAN_FILE, SCHEMA_VERSION, Evaluation, Failure, Progress, commit_text
 
 _RECORD = "record.json"
 
@@ -44,6 +45,7 @@ class CloudRecord:
         usd_per_instance_hour: As in the plan; 0 when it is not known.
         is_rehearsal: A stand-in takes the place of the model.
         is_confirmed: The service has answered that the job exists.
+        checkpoints_uri: `s3://bucket/prefix` of the copy of its checkpoint folder; empty when it has none.
         ended: The final status; None while something may still change.
         schema_version: Of `record.json`.
     """
@@ -62,6 +64,7 @@ class CloudRecord:
     usd_per_instance_hour: float
     is_rehearsal: bool
     is_confirmed: bool
+    checkpoints_uri: str = ""
     ended: JobStatus | None = None
     schema_version: int = SCHEMA_VERSION
 
@@ -72,10 +75,21 @@ class CloudRecord:
 
 
 def record_of(
-    plan: Plan, name: str, *, attempt: int, account_id: str, created_at: float, is_confirmed: bool = False
+    plan: Plan,
+    name: str,
+    *,
+    attempt: int,
+    account_id: str,
+    created_at: float,
+    is_confirmed: bool = False,
+    checkpoints_uri: str = "",
 ) -> CloudRecord:
-    """Make the record of a job of a plan; see `CloudRecord` for the arguments."""
+    """Make the record of a job of a plan; see `CloudRecord` for the arguments.
+
+    Without a `checkpoints_uri`, a plan that keeps anything has a place of its own for it.
+    """
     assert plan.launch is not None, f"a plan for `{plan.target}` is not for the cloud"
+    own_uri = f"{plan.launch.output_uri}/{name}/{CHECKPOINTS_DIR}" if keeps_anything(plan) else ""
     return CloudRecord(
         name=name,
         job_name=plan.job_name,
@@ -91,6 +105,7 @@ def record_of(
         usd_per_instance_hour=plan.estimate.usd_per_instance_hour,
         is_rehearsal=plan.model.stand_in,
         is_confirmed=is_confirmed,
+        checkpoints_uri=checkpoints_uri or own_uri,
     )
 
 
@@ -210,5 +225,6 @@ def _status(row: Mapping[str, Any]) -> JobStatus:
             "failure": None if failure is None else Failure(**{**failure, "blame": Blame(failure["blame"])}),
             "progress": None if progress is None else Progress(**progress),
             "evaluations": tuple(Evaluation(**found) for found in row["evaluations"]),
+            "checkpoints": tuple(row.get("checkpoints", ())),
         }
     )

@@ -78,6 +78,14 @@ class JobModel:
         extra = sorted(present.keys() - listed.keys() - {MANIFEST_FILE, COMPLETE_FILE})
         return faults + [f"`{name}` is not in the manifest" for name in extra]
 
+    def names(self) -> list[str]:
+        """Name every file, relative to the folder.
+
+        Raises:
+            CloudcptError: S3 cannot be asked.
+        """
+        return [found.name for found in self._objects()]
+
     def copy(self, folder: Path) -> None:
         """Bring every object into a new folder.
 

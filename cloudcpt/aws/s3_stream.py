@@ -20,24 +20,35 @@ AHEAD = 4
 
 
 class S3Stream(InputStream):
-    """One content of one object, from its start to its end.
+    """One content of one object, from its start to its end, or a stretch of it.
 
     Args:
         client: Of S3.
         stored: What to read.
         range_bytes: Asked for at once.
+        start: Position of the first byte.
+        stop: Position after the last one; the end when None.
     """
 
-    def __init__(self, client: Any, stored: StoredContent, *, range_bytes: int = RANGE_BYTES) -> None:
+    def __init__(
+        self,
+        client: Any,
+        stored: StoredContent,
+        *,
+        range_bytes: int = RANGE_BYTES,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> None:
         self._client = client
         self._stored = stored
         self._range_bytes = range_bytes
-        self._starts = iter(range(0, stored.size_bytes, range_bytes))
+        self._stop = stored.size_bytes if stop is None else stop
+        self._starts = iter(range(start, self._stop, range_bytes))
         self._coming: deque[Future[Block]] = deque()
         self._block = memoryview(b"")
         self._version_id = ""
         self._resources = contextlib.ExitStack()
-        ranges = -(-stored.size_bytes // range_bytes)
+        ranges = -(-(self._stop - start) // range_bytes)
         self._crew = self._resources.enter_context(Crew(min(AHEAD, ranges)))
         for _ in range(AHEAD):
             self._ask_for_next()
@@ -82,5 +93,5 @@ class S3Stream(InputStream):
         start = next(self._starts, None)
         if start is None:
             return
-        stop = min(start + self._range_bytes, self._stored.size_bytes)
+        stop = min(start + self._range_bytes, self._stop)
         self._coming.append(self._crew.give(lambda: read_range(self._client, self._stored, start, stop)))

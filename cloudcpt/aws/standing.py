@@ -9,6 +9,7 @@ from cloudcpt.aws.timeline import billed_s, is_final, phases_of
 from cloudcpt.aws.training_jobs import Description
 from cloudcpt.errors import Blame
 from cloudcpt.jobs.ports import JobState, JobStatus, Phase
+from cloudcpt.jobs.resume import with_way_on
 from cloudcpt.plan.instances import instances
 from cloudcpt.wire import Failure
 
@@ -20,7 +21,15 @@ NEVER_CREATED = Failure(
 )
 
 
-def standing(record: CloudRecord, described: Description, numbers: Numbers, *, now: float) -> JobStatus:
+def standing(
+    record: CloudRecord,
+    described: Description,
+    numbers: Numbers,
+    *,
+    now: float,
+    kept: tuple[int, ...] = (),
+    states: tuple[int, ...] = (),
+) -> JobStatus:
     """Say where a job stands.
 
     Args:
@@ -28,20 +37,26 @@ def standing(record: CloudRecord, described: Description, numbers: Numbers, *, n
         described: What the service says.
         numbers: What its log says.
         now: Seconds since 1970.
+        kept: Steps of which there is a checkpoint.
+        states: Steps after which there is a recovery state.
     """
     has_ended = is_final(described)
     phases = phases_of(described, end_of(described) if has_ended else None)
+    failure = failure_of(described, phases) if has_ended else None
+    recovery_step = max(states, default=None)
     return JobStatus(
         name=record.name,
         target=record.target,
         plan_hash=hash_of(described),
         phases=phases,
-        failure=failure_of(described, phases) if has_ended else None,
+        failure=failure and with_way_on(failure, recovery_step),
         progress=numbers.progress,
         evaluations=numbers.evaluations,
         files=record.output_uri,
         model=_model(record, described) if phases[-1].state is JobState.COMPLETED else None,
         is_rehearsal=record.is_rehearsal,
+        checkpoints=kept,
+        recovery_step=recovery_step,
         cost_usd=_cost_usd(record, described, billed_s(described, phases, now)),
         link=console_link(record.region, record.name),
     )

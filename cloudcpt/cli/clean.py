@@ -1,4 +1,4 @@
-"""`cloudcpt clean [RECIPE|s3://...]`: abort uploads of ours that nobody will finish."""
+"""`cloudcpt clean [RECIPE|s3://...]`: abort uploads of ours that nobody will finish; `--rows` empties the row cache."""
 
 import contextlib
 import re
@@ -23,12 +23,18 @@ _UNITS_S = {"m": 60, "h": 3600, "d": 86400}
 _AGE = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 
 
-def _seconds(context: click.Context, option: click.Parameter, value: str) -> float:
+_UPLOADS_S = 7 * 86400.0
+"""How long an upload must not have moved; rows are kept on purpose, and removed whenever somebody asks."""
+
+
+def _seconds(context: click.Context, option: click.Parameter, value: str | None) -> float | None:
     """Read a time span such as `90m`, `12h` or `7d`.
 
     Raises:
         BadParameter: it is something else.
     """
+    if value is None:
+        return None
     match = _AGE.fullmatch(value)
     if match is None:
         raise click.BadParameter(f"`{value}` is no time span such as `90m`, `12h` or `7d`", context, option)
@@ -66,20 +72,51 @@ class Litter:
     "--older-than",
     "older_than_s",
     callback=_seconds,
-    default="7d",
-    show_default=True,
     metavar="SPAN",
-    help="How long nothing must have arrived: minutes, hours or days, such as 90m, 12h, 7d.",
+    help="How long nothing must have arrived, or rows not been used: 90m, 12h, 7d.  [default: 7d; of rows: any]",
 )
+@click.option("--rows", "is_for_rows", is_flag=True, help="Remove the tokenised rows kept on this machine instead.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be aborted.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @render.output_option
 @click.make_pass_decorator(Places, ensure=True)
-def command(places: Places, where: str | None, older_than_s: float, dry_run: bool, yes: bool, output: str) -> None:
+def command(
+    places: Places,
+    where: str | None,
+    older_than_s: float | None,
+    is_for_rows: bool,
+    dry_run: bool,
+    yes: bool,
+    output: str,
+) -> None:
     """Abort unfinished uploads of cloudcpt that have not moved for a while; S3 keeps and bills their parts.
 
     Looks where RECIPE uploads to, or below the given prefix; without either, wherever this machine began an upload or
     started a job. Objects that are complete, and uploads of other programs, are never touched.
+
+    With --rows, removes what jobs on this machine have tokenised and kept for later ones; a job makes again what it
+    needs.
+    """
+    from cloudcpt.cli.kept_rows import clean_rows, say_kept_rows
+
+    if is_for_rows:
+        if where is not None:
+            raise click.UsageError("`--rows` is about this machine and takes no RECIPE or s3:// place")
+        clean_rows(places.local.rows, older_than_s=older_than_s or 0.0, dry_run=dry_run, yes=yes, output=output)
+        return
+    age_s = _UPLOADS_S if older_than_s is None else older_than_s
+    _clean_uploads(places, where, older_than_s=age_s, dry_run=dry_run, yes=yes, output=output)
+    if output == "text":
+        say_kept_rows(places.local.rows)
+
+
+def _clean_uploads(
+    places: Places, where: str | None, *, older_than_s: float, dry_run: bool, yes: bool, output: str
+) -> None:
+    """Look everywhere, show what is found, ask and abort.
+
+    Raises:
+        CloudcptError: the only place to look at cannot be looked at.
     """
     # Of two mentions of a place the first one counts: a job's record knows region and owner, the journal does not.
     shelves = {shelf.uri: shelf for shelf in reversed([*_shelves(places, where)])}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cloudcpt.jobs.objects import ObjectStore
-from cloudcpt.jobs.ports import JobService, LogSource, ModelSource
+from cloudcpt.jobs.ports import CheckpointSource, JobService, LogSource, ModelSource
 
 if TYPE_CHECKING:
     from cloudcpt.aws.engine import CloudEngine
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cloudcpt.plan.plan import Plan
 
 
-class CloudJobs(JobService, LogSource, ModelSource, Protocol):
+class CloudJobs(JobService, LogSource, ModelSource, CheckpointSource, Protocol):
     """The training jobs of a region."""
 
 

@@ -9,7 +9,9 @@ from cloudcpt.aws.console import console_link
 from cloudcpt.cli import render
 from cloudcpt.cli.ask import is_wanted
 from cloudcpt.cli.places import Places
+from cloudcpt.cli.quantities import plural
 from cloudcpt.errors import PlanError, UsageProblem, error
+from cloudcpt.wire import checkpoint_steps
 
 
 @click.command()
@@ -18,7 +20,7 @@ from cloudcpt.errors import PlanError, UsageProblem, error
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.make_pass_decorator(Places, ensure=True)
 def command(places: Places, name: str, with_model: bool, yes: bool) -> None:
-    """Delete the folder of the job NAME: log, metrics, plan.
+    """Delete the folder of the job NAME: log, metrics, plan, checkpoints.
 
     A complete model is moved out of the folder first and its new place is printed. Of a job in the cloud only what this
     machine remembers is deleted; what stays in the account is listed.
@@ -26,9 +28,16 @@ def command(places: Places, name: str, with_model: bool, yes: bool) -> None:
     name = places.find(name)
     if not places.is_local(name):
         _forget(places, name, with_model=with_model, yes=yes)
-    elif is_wanted(f"delete job {name}{' and its model' if with_model else ', keeping its model'}?", yes=yes):
+    elif is_wanted(_question(places, name, with_model=with_model), yes=yes):
         kept = places.local.delete(name, with_model=with_model)
         render.out().print(f"{name}: deleted" + (f"; its model is in {kept}" if kept else ""))
+
+
+def _question(places: Places, name: str, *, with_model: bool) -> str:
+    """Name what goes with the folder of a job and somebody may have wanted."""
+    kept = len(checkpoint_steps(places.local.folder(name).ml))
+    checkpoints = f", {plural(kept, 'checkpoint')}" if kept else ""
+    return f"delete job {name}{checkpoints}{' and its model' if with_model else ', keeping its model'}?"
 
 
 def _forget(places: Places, name: str, *, with_model: bool, yes: bool) -> None:

@@ -98,7 +98,7 @@ def dispatch(
         CloudcptError: whatever keeps the job from being started.
     """
     if not _is_started(places, plan, force=force):
-        _ask(places, plan, yes=yes)
+        ask(places, plan, yes=yes)
         _send(places, plan, paths, again=again)
     try:
         return submit(places, plan, replace=force)
@@ -126,7 +126,7 @@ def _is_started(places: Places, plan: Plan, *, force: bool) -> bool:
     return not force or places.status(name).state not in {JobState.FAILED, JobState.STOPPED}
 
 
-def _ask(places: Places, plan: Plan, *, yes: bool) -> None:
+def ask(places: Places, plan: Plan, *, yes: bool) -> None:
     """Look whether the job can run, and ask whether it is worth its price.
 
     Raises:

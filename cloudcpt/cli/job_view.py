@@ -4,11 +4,17 @@ import time
 from dataclasses import asdict
 
 from cloudcpt.cli import render
-from cloudcpt.cli.quantities import count, duration, usd
+from cloudcpt.cli.quantities import count, duration, plural, usd
 from cloudcpt.errors import ExitCode
 from cloudcpt.jobs.outcome import outcome_error
 from cloudcpt.jobs.ports import JobState, JobStatus
-from cloudcpt.wire import EVALUATION_SETS, Evaluation, Progress
+from cloudcpt.report.course import COURSE_IN_WORDS
+from cloudcpt.wire import EVALUATION_SETS, Course, Evaluation, Progress
+
+_UNHAPPY = (JobState.FAILED, JobState.STOPPED)
+
+_STEPS_SHOWN = 5
+"""Steps of checkpoints that a line names."""
 
 
 def job_document(status: JobStatus) -> dict[str, object]:
@@ -39,8 +45,18 @@ def result_pairs(status: JobStatus) -> list[tuple[str, str]]:
             words = " -> ".join(f"{found.perplexity:.2f}" for found in measured)
             steps = " and ".join(f"{found.step:,}" for found in measured)
             pairs.append((f"{name} perplexity", f"{words}  after {steps} steps"))
+            if all(found.bits_per_byte is not None for found in measured):
+                pairs.append((f"{name} bits/byte", " -> ".join(f"{found.bits_per_byte:.3f}" for found in measured)))
+    if (forgotten := _forgotten(status)) is not None:
+        pairs.append(("forgetting", f"{forgotten:+.3f} nats per token, ln of the general perplexities' ratio"))
+    if status.progress:
+        pairs += _standing(status.progress, has_ended=status.state.is_final)
     if status.model:
         pairs.append(("model", status.model))
+    if status.checkpoints:
+        pairs.append(("checkpoints", _checkpoint_words(status.checkpoints)))
+    if status.recovery_step is not None and status.state in _UNHAPPY:
+        pairs.append(("can go on", f"after step {status.recovery_step:,}"))
     if status.is_rehearsal:
         pairs.append(
             ("rehearsal", "a tiny random model stood in: its numbers mean nothing, its checkpoint is no model")
@@ -48,19 +64,48 @@ def result_pairs(status: JobStatus) -> list[tuple[str, str]]:
     return pairs
 
 
+def _checkpoint_words(steps: tuple[int, ...]) -> str:
+    """Name the steps of the models that are kept; of many, the first and the newest."""
+    few = steps if len(steps) <= _STEPS_SHOWN else (steps[0], *steps[1 - _STEPS_SHOWN :])
+    names = [f"{step:,}" for step in few]
+    if len(steps) > _STEPS_SHOWN:
+        names.insert(1, "...")
+    return f"{plural(len(steps), 'model')} beside the final one, after step {', '.join(names)}"
+
+
+def _forgotten(status: JobStatus) -> float | None:
+    """Give the rise of the general loss from the first measurement to the last; None before there are two."""
+    general = [found for found in status.evaluations if found.set_name == "general"]
+    return general[-1].loss - general[0].loss if len(general) > 1 else None
+
+
+def _standing(progress: Progress, *, has_ended: bool) -> list[tuple[str, str]]:
+    """Say what the trainer's monitor found, if anything; a rise that may yet come back is of interest until the end."""
+    course = Course(progress.course)
+    is_told = course is Course.DIVERGING or (course is Course.BUMP and not has_ended)
+    pairs = [("course", COURSE_IN_WORDS[course])] if is_told else []
+    if progress.spikes:
+        pairs.append(("spikes", f"{progress.spikes:,} of the loss or the gradient norm, in `report` with their lines"))
+    if progress.skipped:
+        pairs.append(("left out", f"{plural(progress.skipped, 'step')}, because not finite"))
+    return pairs
+
+
 def progress_words(progress: Progress) -> str:
     """Say how far a job is."""
+    mfu = "" if progress.mfu_full is None else f", MFU {progress.mfu_full:.0%}"
     return (
         f"step {progress.step:,} of {progress.total_steps:,}, loss {progress.loss:.3f}, "
-        f"{count(round(progress.tokens_per_s))} tokens/s, {duration(progress.eta_s)} left"
+        f"{count(round(progress.tokens_per_s))} tokens/s{mfu}, {duration(progress.eta_s)} left"
     )
 
 
 def evaluation_words(evaluation: Evaluation) -> str:
     """Say what one look at a held-out set gave."""
+    moved = f" ({evaluation.change_nats:+.3f} since step 0)" if evaluation.step and evaluation.change_nats else ""
     return (
         f"after step {evaluation.step:,}: {evaluation.set_name} perplexity {evaluation.perplexity:.2f}, "
-        f"loss {evaluation.loss:.3f}"
+        f"loss {evaluation.loss:.3f}{moved}"
     )
 
 
@@ -84,10 +129,11 @@ def show_end(status: JobStatus, *, typed: str = "") -> ExitCode:
 def show_next(status: JobStatus, *, typed: str = "") -> None:
     """Print the commands that make sense now, on stderr, but for the one that was just typed."""
     name = status.name
+    on = (f"resume {name}",) if status.recovery_step is not None else ()
     commands = {
         JobState.COMPLETED: (f"fetch {name}", f"report {name}"),
-        JobState.FAILED: (f"logs {name} --tail 50", f"status {name}"),
-        JobState.STOPPED: (f"logs {name} --tail 50", f"status {name}"),
+        JobState.FAILED: (f"logs {name} --tail 50", *on, f"status {name}"),
+        JobState.STOPPED: (*on, f"logs {name} --tail 50", f"status {name}"),
     }.get(status.state, (f"status {name}", f"logs -f {name}", f"stop {name}"))
     others = [words for words in commands if words.split()[0] != typed]
     for number, words in enumerate(others):

@@ -11,8 +11,8 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "status": "Show where a job stands",
     "logs": "Show or follow the log of a job",
     "metrics": "Draw what a job has measured so far",
+    "resume": "Let a job go on that was interrupted",
     "stop": "Stop a job",
     "fetch": "Get the model of a finished job and verify every file",
     "report": "Write what a job learned and forgot as one HTML page",
@@ -42,6 +43,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Explain a diagnostic code or a recipe field",
     "schema": "Print the JSON Schema of recipe, plan or manifest",
     "models": "List the models a recipe can name",
+    "model": "Check a base model, or bring one to this machine",
     "instances": "List the instance types, with prices",
     "doctor": "Look at this machine and at the AWS account",
     "iam": "Print the IAM policies that jobs need",
@@ -81,32 +83,43 @@ def command_module(name: str) -> str:
 
 
 class CommandTable(click.Group):
-    """A group that knows its commands by name and help, and imports one when it is asked for."""
+    """A group that knows its commands by name and help, and imports one when it is asked for.
+
+    Args:
+        table: Name and one line of help.
+        module: Names the module of a command.
+        settings: Whatever else click gives to a group.
+    """
+
+    def __init__(self, *, table: Mapping[str, str], module: Callable[[str], str], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._table = table
+        self._module = module
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """List the names, in the order of the table."""
-        return list(COMMANDS)
+        return list(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import the module of a command; None when there is no such command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self._table:
             return None
-        command = importlib.import_module(command_module(cmd_name)).command
-        assert isinstance(command, click.Command), f"`{command_module(cmd_name)}.command` is not a click command"
+        command = importlib.import_module(self._module(cmd_name)).command
+        assert isinstance(command, click.Command), f"`{self._module(cmd_name)}.command` is not a click command"
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one was probably meant."""
-        if args[0] not in COMMANDS:
-            ctx.fail(_unknown_command(args[0]))
+        if args[0] not in self._table:
+            ctx.fail(_unknown_command(args[0], self._table))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the table of commands without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(self._table.items()))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the exit codes below the commands; scripts depend on them."""
@@ -117,20 +130,22 @@ class CommandTable(click.Group):
         """Complete command names from the table; click's own way would import every command."""
         from click.shell_completion import CompletionItem
 
-        names = [CompletionItem(name, help=words) for name, words in COMMANDS.items() if name.startswith(incomplete)]
+        names = [CompletionItem(name, help=words) for name, words in self._table.items() if name.startswith(incomplete)]
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
 
-def _unknown_command(name: str) -> str:
+def _unknown_command(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, COMMANDS, n=1, cutoff=0.6)
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
     return f"there is no command `{name}`" + (f"; did you mean `{near[0]}`?" if near else "")
 
 
 @click.group(
     name="cloudcpt",
     cls=CommandTable,
+    table=COMMANDS,
+    module=command_module,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="cloudcpt", message="%(prog)s %(version)s")

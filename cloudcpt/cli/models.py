@@ -1,48 +1,75 @@
 """`cloudcpt models`: what a recipe's `run.model_type` can be."""
 
 from dataclasses import asdict
+from difflib import get_close_matches
 
 import click
 
 from cloudcpt.cli import render
 from cloudcpt.cli.quantities import count
-from cloudcpt.plan.base_model import TRAINABLE_ARCHITECTURES
-from cloudcpt.recipe.catalog import ModelRow, model_rows
+from cloudcpt.plan.architectures import TRAINABLE_ARCHITECTURES
+from cloudcpt.recipe.catalog import ModelRow, find_model, model_rows
 
 
 @click.command()
+@click.argument("name", required=False)
 @render.output_option
-def command(output: str) -> None:
-    """List the models that a recipe can name, with the machines each may use.
+def command(name: str | None, output: str) -> None:
+    """List the models that a recipe can name, or show everything about the one called NAME.
 
-    `trains` says whether this version can train the model. Nova's weights stay with AWS, which trains them, and its
-    sizes are not public. `hf` stands for any other model whose weights are at hand; whether it trains depends on the
-    type in its config.json. `--output json` has every fact, where it is from and when it was checked.
+    `tested` says on what this version has trained models of that type. Nova's weights stay with AWS, which trains them,
+    and its sizes are not public. `hf` stands for any other model whose weights are at hand; whether it can be trained
+    depends on the type in its config.json, and `cloudcpt model check` says it. `--output json` has every fact, where
+    it is from and when it was checked.
     """
-    rows = model_rows()
+    rows = model_rows() if name is None else (_named(name),)
     if output == "json":
-        render.print_json({"models": [{**asdict(row), "trains": _trains(row)} for row in rows]})
-        return
-    headers = ["model_type", "family", "class", "parameters", "context", "replicas", "trains", "licence"]
-    render.show_table(headers, [_cells(row) for row in rows], right=["parameters", "context"])
+        render.print_json({"models": [{**asdict(row), "tested": _tested(row)} for row in rows]})
+    elif name is None:
+        headers = ["model_type", "type", "class", "parameters", "context", "replicas", "tested", "languages", "licence"]
+        render.show_table(headers, [_cells(row) for row in rows], right=["parameters", "context"])
+    else:
+        render.show_pairs((key.replace("_", " "), words) for key, words in _facts(rows[0]))
+
+
+def _named(name: str) -> ModelRow:
+    if (row := find_model(name)) is not None:
+        return row
+    near = get_close_matches(name, [row.model_type for row in model_rows()], n=1)
+    hint = f"; did you mean `{near[0]}`?" if near else "; a recipe calls any other model `hf`"
+    raise click.UsageError(f"the catalog has no model `{name}`{hint}")
 
 
 def _cells(row: ModelRow) -> list[str]:
     return [
         row.model_type,
-        row.family,
+        row.architecture or "-",
         row.size_class or "by size",
         count(row.parameters) if row.parameters else "-",
         f"{row.context:,}" if row.context else "-",
         "/".join(str(replicas) for replicas in row.replicas),
-        _trains(row),
+        _tested(row),
+        row.languages.partition(",")[0] + (" ..." if "," in row.languages else ""),
         row.licence,
     ]
 
 
-def _trains(row: ModelRow) -> str:
+def _facts(row: ModelRow) -> list[tuple[str, str]]:
+    facts = {**asdict(row), "tested": _tested(row)}
+    return [(key, _words(value)) for key, value in facts.items() if value not in (0, "", (), False)]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if type(value) is int else "yes" if value is True else str(value)
+
+
+def _tested(row: ModelRow) -> str:
+    """Say on what models of this type were trained: tiny random ones by the tests, which is not this one on a GPU."""
     if row.family == "nova":
         return "at AWS"
     if not row.architecture:
         return "by type"
-    return "yes" if row.architecture in TRAINABLE_ARCHITECTURES else "no"
+    assert row.architecture in TRAINABLE_ARCHITECTURES, f"`{row.model_type}` is in the catalog and cannot be trained"
+    return "tiny, CPU"

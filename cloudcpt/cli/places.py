@@ -34,7 +34,7 @@ mistypes a name needs no account."""
 
 
 class Places:
-    """A `JobService`, `LogSource` and `ModelSource` over every place that jobs of this user run in.
+    """A `JobService`, `LogSource`, `ModelSource` and `CheckpointSource` over every place that jobs of this user run in.
 
     Args:
         local: This machine; the user's own state directory when None.
@@ -68,6 +68,10 @@ class Places:
         record = None if self.is_local(name) else self.record(name)
         return record.ended if record and record.ended else self._home(name).status(name)
 
+    def resume(self, name: str) -> Submission:
+        """Let a job go on from its recovery state; see `JobService.resume`."""
+        return self._home(name).resume(name)
+
     def stop(self, name: str) -> None:
         """Ask a job to stop; see `JobService.stop`."""
         self._home(name).stop(name)
@@ -90,6 +94,10 @@ class Places:
     def copy(self, name: str, folder: Path) -> None:
         """Copy the job's model folder; see `ModelSource.copy`."""
         self._home(name).copy(name, folder)
+
+    def copy_checkpoint(self, name: str, step: int, folder: Path) -> None:
+        """Copy the model that a job keeps of a step; see `CheckpointSource.copy_checkpoint`."""
+        self._home(name).copy_checkpoint(name, step, folder)
 
     # --- where is what -----------------------------------------------------------------------------------------------
 

@@ -36,8 +36,12 @@ def show_plan(plan: Plan) -> None:
 
 
 def show_sources(plan: Plan) -> None:
-    """Print what the job reads: one row per source, with its share of the training tokens and its passes."""
-    numbers = ["files", "documents", "tokens", "rows", "share", "epochs"]
+    """Print what the job reads, one row per source.
+
+    `share` is that of the training tokens, `epochs` how often the source is gone over; `cut` is the share of its tokens
+    that are in documents of more than one piece, `padding` that of its rows that holds no token.
+    """
+    numbers = ["files", "documents", "tokens", "rows", "cut", "padding", "share", "epochs"]
     render.show_table(["source", "for", *numbers], [_source_cells(plan, one) for one in plan.sources], right=numbers)
 
 
@@ -52,10 +56,18 @@ def _source_cells(plan: Plan, source: Source) -> list[str]:
         "-" if source.is_assumed else f"{source.documents:,}",
         about + count(tokens),
         f"{about}{rows:,}",
+        *_waste_cells(plan, source, about),
     ]
     if source.role not in ("train", "replay") or not source.tokens:
         return [*cells, "-", "-"]
     return [*cells, f"{source.weight:.1%}", f"{source.weight * plan.geometry.train_tokens / source.tokens:.2f}"]
+
+
+def _waste_cells(plan: Plan, source: Source, about: str) -> list[str]:
+    if source.is_assumed or not source.tokens:
+        return ["-", "-"]
+    padding = 1 - source.tokens / (source.rows * plan.geometry.seq_len_tokens)
+    return [f"{about}{source.cut_tokens / source.tokens:.0%}", f"{about}{max(padding, 0):.1%}"]
 
 
 def _where(plan: Plan) -> str:
@@ -76,6 +88,8 @@ def _model_pairs(plan: Plan) -> list[tuple[str, str]]:
         facts.append("REHEARSAL on a tiny random stand-in")
     if model.parameters:
         facts.append(f"{count(model.parameters)} parameters, {model.dtype}")
+    if model.origin:
+        facts.append(f"staged from {model.origin.shown}")
     return [("model", "; ".join(facts)), ("trained", _trained(plan))]
 
 
@@ -84,7 +98,9 @@ def _trained(plan: Plan) -> str:
         return f"all weights, {plan.world.compute_dtype} compute"
     lora = plan.lora
     ends = "merged at the end" if lora.merge else "adapter alone at the end"
-    return f"LoRA rank {lora.rank}, alpha {lora.alpha:g}, on {', '.join(lora.target_modules)}; {ends}"
+    base = f"; frozen weights in {lora.bits} bits" if lora.bits else ""
+    embeddings = f"; embeddings too, up to {lora.embedding_lr:g}" if lora.embedding_lr else ""
+    return f"LoRA rank {lora.rank}, alpha {lora.alpha:g}, on {', '.join(lora.target_modules)}{embeddings}{base}; {ends}"
 
 
 def _batch_pairs(plan: Plan) -> list[tuple[str, str]]:

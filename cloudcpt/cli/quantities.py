@@ -1,20 +1,13 @@
-"""How numbers are written for people: sizes, counts, durations, money, and a row of bars for many numbers."""
+"""How the terminal writes numbers: as the page of the report does, and rounded counts, nouns and rows of bars."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
+from cloudcpt.report.words import duration, size, usd
+
+__all__ = ["around", "count", "duration", "gpu_memory", "plural", "rough", "size", "sparkline", "usd"]
+
 _BARS = "▁▂▃▄▅▆▇█"
-
-
-def size(size_bytes: float) -> str:
-    """Write bytes in binary units: `512 B`, `1.5 MiB`."""
-    if size_bytes < 1024:
-        return f"{size_bytes:.0f} B"
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        size_bytes /= 1024
-        if size_bytes < 1023.95 or unit == "TiB":
-            break
-    return f"{size_bytes:.1f} {unit}"
 
 
 def gpu_memory(size_bytes: float) -> str:
@@ -35,24 +28,6 @@ def count(number: int) -> str:
 def rough(number: int) -> int:
     """Keep three digits of an estimate, so that it does not look counted: 561,302 is 561,000."""
     return round(number, min(0, 3 - len(str(number))))
-
-
-def duration(seconds: float) -> str:
-    """Write a time span in its two largest units: `0.3 s`, `42 s`, `3 min 05 s`, `4 h 06 min`, `2 d 03 h`."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    for large, small, limit, names in ((60, 1, 3600, ("min", "s")), (3600, 60, 86400, ("h", "min"))):
-        if whole < limit:
-            return f"{whole // large} {names[0]} {whole % large // small:02d} {names[1]}"
-    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
-
-
-def usd(amount: float) -> str:
-    """Write dollars: cents matter below a hundred."""
-    return f"${amount:,.2f}" if abs(amount) < 100 else f"${amount:,.0f}"
 
 
 def around(middle: str, low: str, high: str) -> str:

@@ -8,14 +8,13 @@ import click
 
 from cloudcpt.cli import render
 from cloudcpt.cli.command_line import command_line
-from cloudcpt.cli.job_view import job_document, result_pairs, show_end, show_next
 from cloudcpt.cli.places import Places
 from cloudcpt.cli.plan import TARGETS
 from cloudcpt.cli.plan_view import plan_line
 from cloudcpt.cli.prepare import Prepared, prepare
-from cloudcpt.cli.watch import watch
+from cloudcpt.cli.submission_view import see_through
 from cloudcpt.errors import Diagnostic, Place, PlanError, SetupError, error
-from cloudcpt.jobs.ports import JobStatus, Submission
+from cloudcpt.jobs.ports import Submission
 from cloudcpt.jobs.submit import submit
 from cloudcpt.local.engine import LocalEngine
 from cloudcpt.plan.plan import Plan, read_plan
@@ -72,17 +71,10 @@ def command(
         render.print_json(_preview(places, plan, prepared))
         return
     submission = _start(places, plan, prepared, again=command_line(context), force=force, yes=yes)
-    status = places.status(submission.name)
     if force and submission.adopted:
-        render.err().print(f"`--force` starts over what failed or was stopped; this job is {status.state}")
-    if not (submission.adopted and status.state.is_final):
-        if not follow:
-            _show_started(status, adopted=submission.adopted, output=output)
-            return
-        render.err().print(f"{status.name}: {'found' if submission.adopted else 'started'}")
-        status = watch(places, submission.name, show=lambda line: click.echo(line, err=True))
-    _show_ended(status, adopted=submission.adopted, output=output)
-    context.exit(show_end(status))
+        state = places.status(submission.name).state
+        render.err().print(f"`--force` starts over what failed or was stopped; this job is {state}")
+    context.exit(see_through(places, submission, follow=follow, output=output))
 
 
 def _start(places: Places, plan: Plan, prepared: Prepared, *, again: str, force: bool, yes: bool) -> Submission:
@@ -179,19 +171,3 @@ def _local_preview(engine: LocalEngine, plan: Plan) -> dict[str, object]:
         "plan_hash": plan.hash,
         "plan": json.loads(plan.to_json()),
     }
-
-
-def _show_started(status: JobStatus, *, adopted: bool, output: str) -> None:
-    if output == "json":
-        render.print_json({"adopted": adopted, **job_document(status)})
-    else:
-        render.out().print(f"{status.name}: {'found, it is ' + status.state if adopted else 'started'}")
-        show_next(status)
-
-
-def _show_ended(status: JobStatus, *, adopted: bool, output: str) -> None:
-    if output == "json":
-        render.print_json({"adopted": adopted, **job_document(status)})
-        return
-    render.out().print(f"{status.name}: {status.state}")
-    render.show_pairs(result_pairs(status))

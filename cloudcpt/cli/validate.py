@@ -219,4 +219,5 @@ def _as_json(checked: Checked) -> dict[str, Any]:
 def _report_as_json(report: "DatasetReport") -> dict[str, Any]:
     whole = asdict(report)
     del whole["diagnostics"]  # they stand with all findings of the path
+    del whole["sample"]  # for the plan; nobody wants a megabyte of text here
     return whole

@@ -1,6 +1,7 @@
 """Check a dataset: every file, every line, every problem, in one read.
 
-The same pass hashes each file (BLAKE3, its identity from here on), measures the documents and looks for repeated ones.
+The same pass hashes each file (BLAKE3, its identity from here on), measures the documents, looks for repeated ones and
+keeps excerpts of a few.
 Memory does not depend on the size of the data, except for the hashes of documents (`duplicates`).
 """
 
@@ -18,6 +19,7 @@ from cloudcpt.dataset.hashed import HashedFile
 from cloudcpt.dataset.lengths import Lengths, LengthStats
 from cloudcpt.dataset.places import DataPlace, InputFile
 from cloudcpt.dataset.records import Record, read_lines
+from cloudcpt.dataset.sample import Sample
 from cloudcpt.errors import DatasetError, Diagnostic, Place, error, note, warning
 
 PROGRESS_INTERVAL_S: Final = 0.25
@@ -79,6 +81,7 @@ class DatasetReport:
         duplicate_documents: Documents that are equal to an earlier one.
         diagnostics: The first few of each code, in order; `count` is how many there are of that code.
         error_count: All errors, kept or not.
+        sample: Excerpts of a few documents, which stand for all (`cloudcpt.dataset.sample`).
     """
 
     name: str
@@ -90,6 +93,7 @@ class DatasetReport:
     duplicate_documents: int
     diagnostics: tuple[Diagnostic, ...]
     error_count: int
+    sample: tuple[str, ...]
 
     @property
     def ok(self) -> bool:
@@ -143,6 +147,7 @@ class _Check:
         self._findings = Findings(first)
         self._lengths = Lengths()
         self._seen = Duplicates()
+        self._sample = Sample()
         self._duplicates = 0
         self._bytes_done = 0
         self._bytes_total = sum(file.size_bytes for file in self._selection.files)
@@ -167,6 +172,7 @@ class _Check:
             duplicate_documents=self._duplicates,
             diagnostics=self._findings.diagnostics(),
             error_count=self._findings.error_count,
+            sample=self._sample.excerpts(),
         )
 
     def _read(self, file: InputFile) -> FileReport:
@@ -207,10 +213,13 @@ class _Check:
 
     def _add_document(self, record: Record, shown: str) -> None:
         self._lengths.add(len(record.text))
-        if self._seen.is_repeated(self._blake3(record.text.encode()).digest(length=16)):
+        digest = self._blake3(record.text.encode()).digest(length=16)
+        if self._seen.is_repeated(digest):
             self._duplicates += 1
             message = "the document is equal to an earlier one"
             self._findings.add(warning("CPT350", message, place=_place_of(record, shown)))
+        else:
+            self._sample.offer(digest, record.text)
         if _NOVA_BOUNDARY in record.text:
             message = "the text holds ` [DOC] `, where Nova models split documents and open-weights models do not"
             self._findings.add(note("CPT353", message, place=_place_of(record, shown)))

@@ -1,7 +1,7 @@
 """A job that really runs: channels come down, a process trains on every host, results go up, statuses follow.
 
 One thread per job goes through the phases as they happen. The clock of the fake only stamps them and measures the run
-time limit; the process itself takes the real time that it takes. Checkpoints are not synchronised.
+time limit; the process itself takes the real time that it takes.
 """
 
 import shutil
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cloudcpt.fake.backstage import Backstage, LogStream
 from cloudcpt.fake.channels import ChannelFailure, download_channels
+from cloudcpt.fake.checkpoint_copy import CheckpointCopy
 from cloudcpt.fake.clock import Clock
 from cloudcpt.fake.container import Container, Trainer, host_names, lay_out
 from cloudcpt.fake.job_request import JobRequest, instance_count
@@ -108,18 +109,21 @@ class Execution:
             shutil.rmtree(ml.root, ignore_errors=True)
             lay_out(ml, self._request, host=host, hosts=self._hosts)
             download_channels(self._back, self._request, ml, host=place, hosts=len(self._hosts))
+        copies = [CheckpointCopy(self._back, self._request, ml) for ml in folders]
+        for copy in copies:
+            copy.restore()
         if self._stop.is_set():
             self._enter("Stopping")
             self._enter("Stopped")
             return True
         self._enter("Training")
-        ending, exit_code = self._train(folders)
+        ending, exit_code = self._train(folders, copies)
         if ending == "Interrupted":
             return False
         self._finish(folders, ending, exit_code)
         return True
 
-    def _train(self, folders: list[MlFolder]) -> tuple[str, int]:
+    def _train(self, folders: list[MlFolder], copies: list[CheckpointCopy]) -> tuple[str, int]:
         """Run the processes; give what the job ends as and the exit code that decided it."""
         environment = {
             "TRAINING_JOB_NAME": self._request["TrainingJobName"],
@@ -135,18 +139,22 @@ class Execution:
         ]
         containers = [Container(self._trainer, ml, environment) for ml in folders]
         try:
-            return self._watch(containers, streams)
+            return self._watch(containers, streams, copies)
         finally:
-            for container, stream in zip(containers, streams, strict=True):
+            for container, stream, copy in zip(containers, streams, copies, strict=True):
                 container.close()
                 self._publish(container, stream)
+                copy.update()
 
-    def _watch(self, containers: list[Container], streams: list[LogStream]) -> tuple[str, int]:
+    def _watch(
+        self, containers: list[Container], streams: list[LogStream], copies: list[CheckpointCopy]
+    ) -> tuple[str, int]:
         limit_s, kill_at, ending = limits_of(self._request).runtime_s, inf, ""
         waited = 0.0
         while True:
-            for container, stream in zip(containers, streams, strict=True):
+            for container, stream, copy in zip(containers, streams, copies, strict=True):
                 self._publish(container, stream)
+                copy.update()
             codes = [container.exit_code() for container in containers]
             if failed := [code for code in codes if code]:
                 return ending or "Failed", failed[0]

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from cloudcpt.plan.inputs import recipe_inputs
+from cloudcpt.plan.kept import keeps_anything
 from cloudcpt.plan.keys import is_object_key
 from cloudcpt.plan.launching import input_uri_of, is_isolated
 from cloudcpt.plan.plan import DataFile, Plan, job_slug
@@ -58,6 +59,7 @@ class Access:
         network_isolation: The container can reach nothing.
         encrypt_traffic: Between the machines.
         training_plan_arn: Reserved capacity.
+        keeps_checkpoints: The service copies the checkpoint folder to the output while the job runs, and back.
     """
 
     region: str
@@ -77,6 +79,7 @@ class Access:
     network_isolation: bool
     encrypt_traffic: bool
     training_plan_arn: str
+    keeps_checkpoints: bool
 
     @property
     def partition(self) -> str:
@@ -121,6 +124,7 @@ def access_of_plan(plan: Plan, *, account_id: str = "") -> Access:
         network_isolation=launch.network_isolation,
         encrypt_traffic=launch.encrypt_traffic,
         training_plan_arn=launch.training_plan_arn,
+        keeps_checkpoints=keeps_anything(plan),
     )
 
 
@@ -149,6 +153,7 @@ def access_of_recipe(loaded: LoadedRecipe) -> Access:
         network_isolation=is_isolated(recipe),
         encrypt_traffic=launch.encrypt_traffic,
         training_plan_arn=launch.training_plan,
+        keeps_checkpoints=bool(recipe.checkpoint.every_steps or recipe.checkpoint.recovery_every_steps),
     )
 
 
@@ -172,6 +177,7 @@ def unnamed_access() -> Access:
         network_isolation=True,
         encrypt_traffic=False,
         training_plan_arn="",
+        keeps_checkpoints=False,
     )
 
 

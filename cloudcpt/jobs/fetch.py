@@ -3,12 +3,12 @@
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from cloudcpt.errors import InputError, SetupError, UsageProblem, error
-from cloudcpt.jobs.ports import JobStatus, ModelSource
+from cloudcpt.jobs.ports import CheckpointSource, JobStatus, ModelSource
 from cloudcpt.wire import MANIFEST_FILE, model_faults
 
 
@@ -26,11 +26,30 @@ def fetch_model(models: ModelSource, status: JobStatus, destination: Path, *, re
         InputError: the model is incomplete or altered; one diagnostic per fault.
         SetupError: the copy cannot be written.
     """
+    _fetch(lambda folder: models.copy(status.name, folder), status, destination, replace=replace)
+
+
+def fetch_checkpoint(
+    checkpoints: CheckpointSource, status: JobStatus, step: int, destination: Path, *, replace: bool = False
+) -> None:
+    """Copy the model that a job keeps of a step, as `fetch_model` does the final one.
+
+    Args:
+        checkpoints: Where it is.
+        status: Of the job.
+        step: One of its `checkpoints`.
+        destination: As for `fetch_model`.
+        replace: As for `fetch_model`.
+    """
+    _fetch(lambda folder: checkpoints.copy_checkpoint(status.name, step, folder), status, destination, replace=replace)
+
+
+def _fetch(copy: Callable[[Path], None], status: JobStatus, destination: Path, *, replace: bool) -> None:
     destination = destination.resolve()
     try:
         _refuse_occupied(destination, replace=replace)
         with _work_folder(destination) as work:
-            models.copy(status.name, work / "model")
+            copy(work / "model")
             refuse_faults(status.name, job_model_faults(work / "model", status.plan_hash))
             _put_in_place(work / "model", destination, aside=work / "replaced" if replace else None)
     except OSError as exc:

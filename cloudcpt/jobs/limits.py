@@ -29,6 +29,7 @@ _RECIPE_KEYS = {
     "InputDataConfig": "run.data_s3_path` and the other datasets, or `launch.input_s3_path",
     "OutputDataConfig.S3OutputPath": "run.output_s3_path",
     "OutputDataConfig.KmsKeyId": "launch.output_kms_key",
+    "CheckpointConfig": "run.output_s3_path",
     "ResourceConfig.InstanceType": "launch.instance_type",
     "ResourceConfig.InstanceCount": "run.replicas",
     "ResourceConfig.InstancePreferences": "launch.instance_preferences",

@@ -1,7 +1,7 @@
 """The least that a client, an execution role and its trust policy need: pure functions to IAM policy documents.
 
 One statement per purpose, so that a reader can strike out what is not wanted. Not asked for, on purpose: to delete
-objects, to make buckets, to make or change roles.
+objects other than checkpoints that the job itself wrote, to make buckets, to make or change roles.
 Source: service authorization reference of each service; SageMaker developer guide, "SageMaker AI Roles"; 2026-11.
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cloudcpt.jobs.access import Access, private_image, split_uri
+from cloudcpt.wire import CHECKPOINTS_DIR
 
 SERVICE = "sagemaker.amazonaws.com"
 
@@ -50,6 +51,7 @@ def execution_policy(access: Access) -> Policy:
         _allow("ListInputs", ["s3:ListBucket"], _buckets(access), own),
         _allow("ReadInputs", ["s3:GetObject"], read, own),
         _allow("WriteOutputs", ["s3:AbortMultipartUpload", "s3:PutObject"], _objects(access, _results(access)), own),
+        *_sync_checkpoints(access, own),
         _allow(
             "WriteLogs",
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
@@ -187,6 +189,15 @@ def _preflight(access: Access) -> list[Statement]:
 def _results(access: Access) -> list[str]:
     """Give where the jobs write, each below its own name: inputs may lie beside them, and stay as they are."""
     return [f"{access.output_uri}/{access.job_name}"] if access.output_uri else []
+
+
+def _sync_checkpoints(access: Access, own: dict[str, Any]) -> list[Statement]:
+    """Let the service copy the checkpoint folder both ways: what the trainer removes there goes from the bucket too."""
+    if not access.keeps_checkpoints:
+        return []
+    folders = _objects(access, [f"{uri}/{CHECKPOINTS_DIR}" for uri in _results(access)])
+    actions = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+    return [_allow("SyncCheckpoints", actions, folders, own)]
 
 
 def _pull_image(access: Access) -> list[Statement]:

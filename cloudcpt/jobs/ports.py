@@ -1,13 +1,15 @@
 """The ports that a place where jobs run implements, and the data that crosses them.
 
-`JobService`, `LogSource` and `ModelSource` are drawn so that a folder on this machine and a training-job service fit
-equally well: names are unique and derived from the plan, positions are opaque strings, nothing is pushed. One fake per
-port is in tests/fakes.py; every adapter passes the same conformance tests.
+`JobService`, `LogSource`, `ModelSource` and `CheckpointSource` are drawn so that a folder on this machine and a
+training-job service fit equally well: names are unique and derived from the plan, positions are opaque strings, nothing
+is pushed. One fake per port is in tests/fakes.py; every adapter passes the same conformance tests.
 
     pending -> preparing -> training -> saving -> completed
        |           |           |          |
        +-----------+-----+-----+----------+--> failed
                          +--> stopping ------> stopped
+
+A job that failed or was stopped can be pending again: `resume` goes on from its recovery state.
 """
 
 from dataclasses import dataclass
@@ -64,6 +66,8 @@ class JobStatus:
         files: Where its files are: a folder or an S3 prefix.
         model: Where the model is once the job has completed.
         is_rehearsal: A tiny random model took the place of the real one, so what it learned means nothing.
+        checkpoints: Steps of which a whole model is kept beside the final one, first to last.
+        recovery_step: Step after which the job can go on; None when there is no state to go on from.
         cost_usd: Billed so far, at the plan's price; None where nothing is billed.
         link: Page of the service's console; None where there is none.
     """
@@ -78,6 +82,8 @@ class JobStatus:
     files: str
     model: str | None
     is_rehearsal: bool
+    checkpoints: tuple[int, ...] = ()
+    recovery_step: int | None = None
     cost_usd: float | None = None
     link: str | None = None
 
@@ -140,6 +146,17 @@ class JobService(Protocol):
         """
         ...
 
+    def resume(self, name: str) -> Submission:
+        """Let a job that failed or was stopped go on from its recovery state; see `cloudcpt.jobs.resume`.
+
+        Calling it again finds the job under way.
+
+        Raises:
+            UsageProblem: there is no such job.
+            CloudcptError: it cannot be started here.
+        """
+        ...
+
     def stop(self, name: str) -> None:
         """Ask a job to stop; asking again, or asking a job that has ended, changes nothing.
 
@@ -178,6 +195,18 @@ class ModelSource(Protocol):
 
     def copy(self, name: str, folder: Path) -> None:
         """Copy every file that lies in the job's model folder into a new folder, whether or not it is complete.
+
+        Raises:
+            UsageProblem: there is no such job.
+        """
+        ...
+
+
+class CheckpointSource(Protocol):
+    """Holds the models that jobs keep of earlier steps, in the layout of the final one."""
+
+    def copy_checkpoint(self, name: str, step: int, folder: Path) -> None:
+        """Copy every file of the model of a step into a new folder, whether or not it is complete.
 
         Raises:
             UsageProblem: there is no such job.

@@ -10,11 +10,12 @@ from cloudcpt.errors import PlanError
 from cloudcpt.jobs.channels import channels
 from cloudcpt.jobs.manifests import Channel
 from cloudcpt.jobs.nova import nova_members
+from cloudcpt.plan.kept import keeps_anything
 from cloudcpt.plan.launch import CloudLaunch
 from cloudcpt.plan.plan import Plan
 from cloudcpt.plan.readiness import unready
 from cloudcpt.plan.runtime import MOST_RUNTIME_S
-from cloudcpt.wire import METRIC_REGEXES
+from cloudcpt.wire import CHECKPOINTS_DIR, METRIC_REGEXES, MlFolder
 
 PLAN_HASH = "plan_hash"
 """The hyperparameter by which a job is known to be the job of a plan."""
@@ -39,8 +40,6 @@ def training_job_request(plan: Plan) -> Members:
     if gaps := unready(plan):
         raise PlanError(*gaps)
     assert launch.image, f"a plan for `{plan.target}` without an image is no training job"
-    # No CheckpointConfig: a job saves its final model only, so there is nothing to synchronise while it runs. What a
-    # job on spot capacity has done when it is interrupted is lost, and it begins anew.
     request: Members = {
         "TrainingJobName": plan.job_name,
         "RoleArn": launch.role_arn,
@@ -55,12 +54,25 @@ def training_job_request(plan: Plan) -> Members:
         "EnableManagedSpotTraining": launch.spot,
         "Tags": _tags(plan, launch),
     }
+    if keeps_anything(plan):
+        request["CheckpointConfig"] = checkpoint_config(f"{launch.output_uri}/{plan.job_name}/{CHECKPOINTS_DIR}")
     if launch.retry_attempts:
         request["RetryStrategy"] = {"MaximumRetryAttempts": launch.retry_attempts}
     if launch.subnets or launch.security_groups:
         request["VpcConfig"] = {"SecurityGroupIds": list(launch.security_groups), "Subnets": list(launch.subnets)}
     special = nova_members(plan) if plan.model.family == "nova" else _own_members(launch)
     return request | {name: {**request.get(name, {}), **members} for name, members in special.items()}
+
+
+def checkpoint_config(uri: str) -> Members:
+    """Say where the service keeps a copy of what the job writes into its checkpoint folder, and brings it from.
+
+    An attempt that begins anew has a place of its own; one that goes on has that of the attempt before.
+
+    Args:
+        uri: `s3://bucket/prefix`.
+    """
+    return {"S3Uri": uri, "LocalPath": MlFolder().checkpoints.as_posix()}
 
 
 def _own_members(launch: CloudLaunch) -> dict[str, Members]:

@@ -13,7 +13,8 @@ from cloudcpt.errors import SetupError, UsageProblem, error
 from cloudcpt.jobs.fetch import job_model_faults
 from cloudcpt.jobs.names import unknown_job
 from cloudcpt.jobs.ports import START, JobState, JobStatus, LogChunk, Submission
-from cloudcpt.local.folder import JobFolder, build_folder, remove_folder, state_dir, sweep
+from cloudcpt.jobs.resume import with_way_on
+from cloudcpt.local.folder import ROWS_DIR, JobFolder, build_folder, remove_folder, state_dir, sweep
 from cloudcpt.local.layout import refuse_unreachable
 from cloudcpt.local.lock import claim
 from cloudcpt.local.log import last_progress, read_log
@@ -21,7 +22,7 @@ from cloudcpt.local.record import JobRecord, read_journal, read_record
 from cloudcpt.local.standing import standing
 from cloudcpt.local.start import BUNDLED_TRAINER, Trainer, is_installed, refuse_missing_packages, start_supervisor
 from cloudcpt.plan.plan import Plan
-from cloudcpt.wire import COMPLETE_FILE, commit_text
+from cloudcpt.wire import COMPLETE_FILE, checkpoint_folder, checkpoint_steps, commit_text, recovery_steps
 
 STOP_GRACE_S = 120.0
 """Seconds from a stop to a kill, as the service gives: one step on a slow machine takes a while."""
@@ -31,7 +32,7 @@ _START_PATIENCE_S = 10.0
 
 
 class LocalEngine:
-    """A `JobService`, `LogSource` and `ModelSource` over the folders of a state directory.
+    """A `JobService`, `LogSource`, `ModelSource` and `CheckpointSource` over the folders of a state directory.
 
     Args:
         state: The state directory; the user's own when None.
@@ -80,18 +81,43 @@ class LocalEngine:
         folder = self._existing(name)
         record, journal = read_record(folder.record), standing(folder)
         is_complete = journal.state is JobState.COMPLETED and (folder.ml.model / COMPLETE_FILE).is_file()
+        recovery_step = max(recovery_steps(folder.ml), default=None)
+        failure = journal.failure if journal.state.is_final else None
         return JobStatus(
             name=name,
             target=record.target,
             plan_hash=record.plan_hash,
             phases=journal.phases,
-            failure=journal.failure,
+            failure=with_way_on(failure, recovery_step) if failure else journal.failure,
             progress=last_progress(folder.log),
             evaluations=journal.evaluations,
             files=str(folder.root),
             model=str(folder.ml.model) if is_complete else None,
             is_rehearsal=record.is_rehearsal,
+            checkpoints=checkpoint_steps(folder.ml),
+            recovery_step=recovery_step,
         )
+
+    def resume(self, name: str) -> Submission:
+        """Let a job go on in its folder, with a new supervisor; see `JobService.resume`.
+
+        Raises:
+            SetupError: packages are missing, or the supervisor does not start.
+        """
+        folder = self._existing(name)
+        refuse_missing_packages(self.trainer, self._is_installed)
+        lock = claim(folder.lock)
+        if lock is None:
+            return Submission(name=name, adopted=True)
+        journal = read_journal(folder.journal)
+        if journal.state is JobState.COMPLETED:
+            os.close(lock)
+            return Submission(name=name, adopted=True)
+        # Whoever dies between these lines leaves a job that is waiting to be started, which `submit` does.
+        folder.stop.unlink(missing_ok=True)
+        journal.entering(JobState.PENDING, time.time()).write(folder.journal)
+        start_supervisor(folder, lock, self._grace_s)
+        return Submission(name=name, adopted=False)
 
     def stop(self, name: str) -> None:
         """Ask a job to stop; see `JobService.stop`."""
@@ -117,6 +143,15 @@ class LocalEngine:
     def copy(self, name: str, folder: Path) -> None:
         """Copy the job's model folder; see `ModelSource.copy`."""
         shutil.copytree(self._existing(name).ml.model, folder)
+
+    @property
+    def rows(self) -> Path:
+        """Hold the tokenised rows that jobs share."""
+        return self.state / ROWS_DIR
+
+    def copy_checkpoint(self, name: str, step: int, folder: Path) -> None:
+        """Copy the model that a job keeps of a step; see `CheckpointSource.copy_checkpoint`."""
+        shutil.copytree(checkpoint_folder(self._existing(name).ml, step), folder)
 
     def folder(self, name: str) -> JobFolder:
         """Give the paths of a job, whether or not it exists."""

@@ -9,6 +9,7 @@
       plan.json      link to the plan inside ml/
       ml/            laid out like /opt/ml
     <state>/models/<job name>/     models that outlived the folder of their job
+    <state>/rows/                  tokenised rows that jobs share, `cloudcpt.dataset.row_cache`
 
 A folder is built under a name that starts with a dot and renamed when it is complete; it is removed by being renamed
 and then deleted. So at every moment a job is there in full or not at all, and of two makers exactly one succeeds.
@@ -29,6 +30,9 @@ from cloudcpt.local.lock import claim, is_claimed
 from cloudcpt.local.record import JobRecord, Journal
 from cloudcpt.plan.plan import Plan
 from cloudcpt.wire import PLAN_FILE, MlFolder
+
+ROWS_DIR = "rows"
+"""Below the state directory."""
 
 _NEW = ".new-"
 _GONE = ".gone-"
@@ -100,6 +104,7 @@ def build_folder(jobs: Path, plan: Plan, record: JobRecord) -> int | None:
     assert lock is not None, f"`{work.lock}` is new, nobody else can have it"
     try:
         lay_out(work.ml, plan)
+        _share_rows(work.ml, jobs.parent / ROWS_DIR)
         (work.root / PLAN_FILE).symlink_to(work.ml.plan.relative_to(work.root))
         work.log.touch()
         Journal(phases=(Phase(state=JobState.PENDING, at=record.created_at),)).write(work.journal)
@@ -112,6 +117,13 @@ def build_folder(jobs: Path, plan: Plan, record: JobRecord) -> int | None:
             return None
         raise
     return lock
+
+
+def _share_rows(ml: MlFolder, rows: Path) -> None:
+    """Let a trainer find the rows of earlier jobs, and leave its own for later ones."""
+    rows.mkdir(mode=0o700, exist_ok=True)
+    ml.row_cache.parent.mkdir()
+    ml.row_cache.symlink_to(rows.absolute())
 
 
 def remove_folder(folder: JobFolder) -> None:

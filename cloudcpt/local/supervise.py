@@ -48,7 +48,7 @@ class Supervisor:
         record: What the job is.
         grace_s: Seconds between asking the trainer to stop and killing it.
         journal: As last written.
-        position: How far the log has been read.
+        position: How far the log has been read, from the end of what was there before.
         progress: The last logged step.
         reason: Why the job is being stopped; None while it is not.
         kill_at: When the grace is over, in seconds of the monotonic clock.
@@ -166,7 +166,9 @@ def main(folder: Path, grace_s: float) -> None:
     adopt_orphans()
     die_with_parent(signal.SIGTERM)
     record, journal = read_record(job.record), read_journal(job.journal)
-    Supervisor(folder=job, record=record, grace_s=grace_s, journal=journal).run()
+    # What an earlier attempt has printed is not what this one does.
+    position = str(job.log.stat().st_size)
+    Supervisor(folder=job, record=record, grace_s=grace_s, journal=journal, position=position).run()
 
 
 def _guard(job: JobFolder, supervisor: int, grace_s: float) -> None:

@@ -1,14 +1,17 @@
-"""What a person should know about the data before spending money on it: warnings and notes, never errors."""
+"""What a person should know about the data before spending money on it.
 
-from collections.abc import Iterator, Mapping
+Warnings and notes, with one exception: a general source that the recipe asks for and the job would never read.
+"""
+
+from collections.abc import Iterator
 from itertools import product
 
-from cloudcpt.errors import Diagnostic, note, warning
+from cloudcpt.errors import Diagnostic, Place, error, note, warning
 from cloudcpt.plan.extent import DOMAIN, Extent
 from cloudcpt.plan.inputs import recipe_inputs
-from cloudcpt.plan.mixing import mixing_advice
+from cloudcpt.plan.mixing import Mix, mixing_advice
 from cloudcpt.plan.plan import Source
-from cloudcpt.plan.volume import ESTIMATE_ERROR, EXACT_LIMIT_BYTES, Volume
+from cloudcpt.plan.volume import ESTIMATE_ERROR, EXACT_LIMIT_BYTES
 from cloudcpt.recipe.load import LoadedRecipe
 
 FEW_TOKENS = 10_000_000
@@ -21,16 +24,14 @@ MOST_PASSES = 4
 """Repeated data is worth nearly as much as new data up to here. Source: Muennighoff et al., arXiv 2305.16264."""
 
 
-def data_advice(
-    loaded: LoadedRecipe, sources: tuple[Source, ...], extent: Extent, volumes: Mapping[str, Volume]
-) -> Iterator[Diagnostic]:
+def data_advice(loaded: LoadedRecipe, sources: tuple[Source, ...], extent: Extent, mix: Mix) -> Iterator[Diagnostic]:
     """Comment on the data of a plan.
 
     Args:
         loaded: The recipe.
         sources: Of the plan.
         extent: How far the job goes.
-        volumes: By channel.
+        mix: How its training tokens are shared out.
     """
     domain = next(source for source in sources if source.role == "train")
     read = tuple(source for source in sources if not source.is_assumed)
@@ -41,9 +42,9 @@ def data_advice(
     if not all(source.exact for source in read):
         yield _estimated(loaded, read)
     yield from _length_of_run(loaded, domain, extent)
-    yield from _cut_documents(loaded, volumes[domain.channel])
+    yield from _cut_documents(loaded, domain)
     if not loaded.recipe.is_nova:
-        yield from mixing_advice(loaded)
+        yield from mixing_advice(loaded, mix)
     yield from _passes(loaded, sources, extent)
     yield from _held_out(loaded, sources)
 
@@ -107,14 +108,20 @@ def _length_of_run(loaded: LoadedRecipe, domain: Source, extent: Extent) -> Iter
         )
 
 
-def _cut_documents(loaded: LoadedRecipe, volume: Volume) -> Iterator[Diagnostic]:
-    if volume.longer_than_row > 0.05:
-        yield note(
-            "CPT569",
-            f"{volume.longer_than_row:.0%} of the documents are longer than `max_length` and are cut into pieces",
-            place=loaded.place("training_config", "max_length"),
-            hint="a longer `max_length` keeps what belongs together in one row, if memory allows",
-        )
+def _cut_documents(loaded: LoadedRecipe, domain: Source) -> Iterator[Diagnostic]:
+    config = loaded.recipe.training_config
+    if domain.cut_documents <= 0.05 * domain.documents:
+        return
+    why, hint = "longer than `max_length`", "a longer `max_length` keeps what belongs together in one row"
+    if config.packing == "concat":
+        why, hint = "across the end of a row", "`packing: best_fit` cuts only documents longer than `max_length`"
+    yield note(
+        "CPT569",
+        f"{domain.cut_documents / domain.documents:.0%} of the documents, with "
+        f"{domain.cut_tokens / domain.tokens:.0%} of the tokens, are {why} and are cut into pieces",
+        place=loaded.place("training_config", "max_length"),
+        hint=hint,
+    )
 
 
 def _passes(loaded: LoadedRecipe, sources: tuple[Source, ...], extent: Extent) -> Iterator[Diagnostic]:
@@ -122,8 +129,7 @@ def _passes(loaded: LoadedRecipe, sources: tuple[Source, ...], extent: Extent) -
         count = extent.passes.get(source.name, 0.0) if source.role in ("train", "replay") else 0.0
         place = loaded.place("data_mixing", "sources")
         if source.role == "replay" and source.weight > 0 and count * source.rows < 1:
-            message = f"general source `{source.name}` gets less than one row of the whole job"
-            yield warning("CPT563", message, place=place, hint="raise its share, or train for more steps")
+            yield _too_small(source, rows=count * source.rows, extent=extent, place=place)
         # A recipe that asks for many epochs was warned when it was read; many steps show only here.
         is_asked_for = source.name == DOMAIN and extent.bound == "max_epochs"
         if count > MOST_PASSES and not is_asked_for:
@@ -132,6 +138,17 @@ def _passes(loaded: LoadedRecipe, sources: tuple[Source, ...], extent: Extent) -
             )
             where = place if source.role == "replay" else loaded.place("training_config", "trainer", extent.bound)
             yield warning("CPT564", message, place=where, hint="add text, or train on less")
+
+
+def _too_small(source: Source, *, rows: float, extent: Extent, place: Place | None) -> Diagnostic:
+    """Say that a general source comes to one row at most: an error where it is rather none."""
+    kind = error if rows < 0.5 else warning
+    return kind(
+        "CPT563",
+        f"source `{source.name}` has {source.weight:.2%} of the tokens, {rows:.2g} of {extent.train_rows:,} rows",
+        place=place,
+        hint="raise its share, train for more steps, or leave it out",
+    )
 
 
 def _held_out(loaded: LoadedRecipe, sources: tuple[Source, ...]) -> Iterator[Diagnostic]:

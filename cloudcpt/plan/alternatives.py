@@ -1,16 +1,21 @@
-"""What would fit when a model does not: the cheapest instances, or adapters instead of all weights."""
+"""What would fit when a model does not: the cheapest instances, adapters instead of all weights, or fewer bits."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from cloudcpt.errors import Diagnostic, error
+from cloudcpt.plan.activations import IN_WORDS, activation_choices
 from cloudcpt.plan.instances import Instance, instances
 from cloudcpt.plan.memory import Load, place
 from cloudcpt.plan.plan import Lora, MemoryFit
 from cloudcpt.plan.site import Site
 from cloudcpt.recipe.load import LoadedRecipe
+from cloudcpt.recipe.training import TrainingConfig
 
-_TRIED_LORA = Lora(rank=16, alpha=32.0, dropout=0.0, target_modules=("all-linear",), rslora=False, merge=True)
+_TRIED_LORA = Lora(
+    rank=16, alpha=32.0, dropout=0.0, target_modules=("all-linear",), rslora=False, merge=True, bits=0, embedding_lr=0.0
+)
 
 
 def does_not_fit(
@@ -31,7 +36,7 @@ def does_not_fit(
     return error(
         "CPT540",
         f"one GPU would hold {_gigabytes(memory.total_bytes)} of {_gigabytes(memory.capacity_bytes)}, with one row at "
-        f"a time and activations recomputed: {terms}",
+        f"a time and activations {IN_WORDS[memory.activations]}: {terms}",
         place=loaded.place("run", "replicas"),
         hint="; or ".join(_ways_out(loaded, site, load, allowed_replicas))
         or "shorten `max_length`, or take a smaller model",
@@ -39,27 +44,49 @@ def does_not_fit(
 
 
 def _ways_out(loaded: LoadedRecipe, site: Site, load: Load, allowed_replicas: tuple[int, ...]) -> Iterator[str]:
-    rows = loaded.recipe.training_config.global_batch_size
+    config = loaded.recipe.training_config
+    here = _Room(site.gpu_memory_bytes, site.world.size, site.world.processes_per_node)
+    for key in ("activation_checkpointing", "sharding"):
+        if getattr(config, key) != "auto" and _fits(load, config.model_copy(update={key: "auto"}), here):
+            yield f"it fits without `{key}: {getattr(config, key)}`"
     fitting = [
         (instance.price_usd_per_hour * nodes, nodes, instance)
         for instance in instances().values()
         for nodes in allowed_replicas
         if instance.gpus
         and instance.price_usd_per_hour
-        and _fits(load, rows, instance.gpu_memory_bytes, nodes * instance.gpus)
+        and _fits(load, config, _Room(instance.gpu_memory_bytes, nodes * instance.gpus, instance.gpus))
     ]
     if fitting:
         price, nodes, instance = min(fitting, key=lambda choice: choice[:2])
         yield f"the cheapest that fits is {_shown(nodes, instance)} at {price:,.2f} USD per hour"
-    adapters = replace(load, lora=_TRIED_LORA)
-    if load.lora is None and _fits(adapters, rows, site.gpu_memory_bytes, site.world.size):
-        yield "`peft: {method: lora}` fits where it is"
+    adapters = load.lora or _TRIED_LORA
+    for lora, written in ((adapters, "method: lora"), (replace(adapters, bits=4), "method: lora, bits: 4")):
+        if lora != load.lora and _fits(replace(load, lora=lora), config, here):
+            yield f"`peft: {{{written}}}` fits where it is"
+            return
 
 
-def _fits(load: Load, global_batch_rows: int, capacity_bytes: int, world_size: int) -> bool:
-    if world_size > global_batch_rows:
+class _Room(NamedTuple):
+    """GPUs to try: the memory of one, how many there are, and how many of them in one machine."""
+
+    capacity_bytes: int
+    gpus: int
+    gpus_per_machine: int
+
+
+def _fits(load: Load, config: TrainingConfig, room: _Room) -> bool:
+    """Tell whether one row at a time would fit; with `sharding: auto`, over all machines if need be."""
+    if room.gpus > config.global_batch_size:
         return False
-    return place(load, world_size=world_size, capacity_bytes=capacity_bytes, micro_batches=(1,)).fits
+    within = config.sharding == "hybrid"
+    return place(
+        load,
+        shard_processes=min(room.gpus, room.gpus_per_machine) if within else room.gpus,
+        capacity_bytes=room.capacity_bytes,
+        micro_batches=(1,),
+        choices=activation_choices(config.activation_checkpointing, compiled=load.compiled),
+    ).fits
 
 
 def _shown(nodes: int, instance: Instance) -> str:

@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal, NamedTuple
 
-from cloudcpt.errors import Diagnostic, Place, PlanError, error
-from cloudcpt.plan.model_folder import ModelFolder
+from cloudcpt.errors import Place, PlanError, error
+from cloudcpt.plan.architectures import TRAINABLE_ARCHITECTURES
+from cloudcpt.plan.model_config import REQUIRED, Config, position_rows, uncomputed_settings, whole
+from cloudcpt.plan.model_folder import ModelContent, ModelFolder
 from cloudcpt.plan.plan import DataFile
 from cloudcpt.plan.sizes import Sizes
+from cloudcpt.plan.staged import STAGED_FILE
 from cloudcpt.plan.tensors import BrokenFile, Tensor, read_tensors
-
-TRAINABLE_ARCHITECTURES = (
-    "gemma", "gemma3_text", "gpt_neox", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3",
-)  # fmt: skip
-"""`model_type` of the classes that `cloudcpt.train.architectures` can train; a test keeps the two lists equal."""
 
 _TRAINS = f"this version trains models of type {', '.join(f'`{name}`' for name in TRAINABLE_ARCHITECTURES)}"
 
@@ -31,9 +29,10 @@ _INDEX = "model.safetensors.index.json"
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
 _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"}
 _COMPANIONS = {".json", ".txt", ".model", ".jinja", ".md"}
-_SIZES = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "vocab_size")
-
-Config = dict[str, Any]  # JSON of other people's making: every value is checked where it is used
+_TERMS = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")
+_ENCRYPTED = {".enc", ".gpg", ".pgp", ".age", ".aes"}
+_BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
+_OUTPUTS = ("lm_head.weight", "embed_out.weight")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,18 +42,28 @@ class BaseModel:
     Args:
         folder: Where it is.
         sizes: Parameters counted from the tensors, the rest as in config.json.
-        architecture: `model_type` of config.json.
+        config: Content of config.json.
         dtype: In which most of the weights are stored.
-        context_tokens: Positions that the model knows; 0 when config.json does not say.
+        stored_bytes: Of all weight files together.
         names: Its files, relative to the folder: weights, config, tokenizer, card, licence.
     """
 
     folder: ModelFolder
     sizes: Sizes
-    architecture: str
+    config: Config
     dtype: Dtype
-    context_tokens: int
+    stored_bytes: int
     names: tuple[str, ...]
+
+    @property
+    def architecture(self) -> str:
+        """Name the class of model: `model_type` of config.json."""
+        return self.sizes.architecture
+
+    @property
+    def context_tokens(self) -> int:
+        """Count the positions that the model was trained on; 0 when config.json does not say."""
+        return whole(self.config, "max_position_embeddings")
 
     def hashed_files(self) -> tuple[DataFile, ...]:
         """Read every file once and identify it by its BLAKE3."""
@@ -77,6 +86,35 @@ def read_base_model(folder: ModelFolder, place: Place | None) -> BaseModel:
     Raises:
         PlanError: everything that keeps the folder from being trained, all at once.
     """
+    config, tensors = _looked_at(folder, place)
+    stored = Counter[str]()
+    for tensor in tensors:
+        stored[tensor.dtype] += tensor.elements
+    return BaseModel(
+        folder=folder,
+        sizes=_sizes(config, tensors),
+        config=config,
+        dtype=_DTYPES[stored.most_common(1)[0][0]],
+        stored_bytes=sum(folder.size_bytes(name) for name in _weight_names(folder)),
+        names=_names(folder),
+    )
+
+
+def trainable_files(model: ModelContent) -> tuple[str, ...]:
+    """Name the files that a job needs of a model, before they are brought here.
+
+    Raises:
+        PlanError: everything that keeps the model from being trained: nobody should download what cannot be.
+    """
+    _looked_at(model, None)
+    return _names(model)
+
+
+# --- what keeps it from being trained ---------------------------------------------------------------------------
+
+
+def _looked_at(folder: ModelContent, place: Place | None) -> tuple[Config, list[Tensor]]:
+    """Read config.json and the headers of the weights, or raise every reason why they cannot be used."""
     is_folder = folder.kind == "folder"
     config = _read_json(folder, "config.json") if is_folder else {}
     tensors: list[Tensor] = []
@@ -85,35 +123,10 @@ def read_base_model(folder: ModelFolder, place: Place | None) -> BaseModel:
         raise PlanError(
             *(error(fault.code, f"`{folder.shown}` {fault.message}", place=place, hint=fault.hint) for fault in faults)
         )
-    stored = Counter[str]()
-    for tensor in tensors:
-        stored[tensor.dtype] += tensor.elements
-    return BaseModel(
-        folder=folder,
-        sizes=_sizes(config, tensors),
-        architecture=config["model_type"],
-        dtype=_DTYPES[stored.most_common(1)[0][0]],
-        context_tokens=_whole(config, "max_position_embeddings"),
-        names=tuple(sorted({*_weight_names(folder), *_companions(folder)})),
-    )
+    return config, tensors
 
 
-def untrainable(model_type: str, architecture: str, place: Place | None) -> Diagnostic:
-    """Say that a model of the catalog, known by its name only, is of a class that cannot be trained.
-
-    Args:
-        model_type: What the recipe calls it.
-        architecture: `model_type` of its config.json.
-        place: Where the recipe names it.
-    """
-    message = f"`{model_type}` is a model of type `{architecture}`, which cannot be trained"
-    return error("CPT531", message, place=place, hint=_TRAINS)
-
-
-# --- what keeps it from being trained ---------------------------------------------------------------------------
-
-
-def _not_a_folder(folder: ModelFolder) -> _Fault:
+def _not_a_folder(folder: ModelContent) -> _Fault:
     suffix = PurePosixPath(folder.shown).suffix
     if suffix == ".gguf":
         return _gguf("is GGUF")
@@ -121,12 +134,16 @@ def _not_a_folder(folder: ModelFolder) -> _Fault:
         return _Fault("CPT524", "is an archive", "unpack it and name the folder")
     if folder.kind == "file":
         return _Fault("CPT520", "is a file", "name the folder that holds config.json, tokenizer.json and the weights")
-    hint = "download the model into a folder and name that; a relative path starts at the recipe's folder"
+    hint = "`cloudcpt model stage` brings one into a folder; a relative path in a recipe starts at the recipe's folder"
     return _Fault("CPT520", "does not exist", hint)
 
 
-def _content_faults(folder: ModelFolder, config: Config, tensors: list[Tensor]) -> Iterator[_Fault]:
+def _content_faults(folder: ModelContent, config: Config, tensors: list[Tensor]) -> Iterator[_Fault]:
     """Say why the content of the folder cannot be trained, and collect the tensors of the files that can be read."""
+    if not config and "adapter_config.json" in folder.names:
+        hint = "merge it into its base model with peft's `merge_and_unload`; a job does it with `peft.merge: true`"
+        yield _Fault("CPT542", "holds an adapter, not a whole model", hint)
+        return
     yield from _config_faults(config)
     if "tokenizer.json" not in folder.names:
         hint = "save the tokenizer in its fast form: `AutoTokenizer.from_pretrained(...).save_pretrained(folder)`"
@@ -161,13 +178,22 @@ def _config_faults(config: Config) -> Iterator[_Fault]:
         yield _Fault("CPT526", "needs code of its own (`auto_map` in config.json)", hint)
     elif architecture not in TRAINABLE_ARCHITECTURES:
         yield _Fault("CPT531", f"holds a model of type `{architecture}`, which cannot be trained", _TRAINS)
-    elif missing := [key for key in _SIZES if not _whole(config, key)]:
+    else:
+        yield from _shape_faults(config)
+
+
+def _shape_faults(config: Config) -> Iterator[_Fault]:
+    """Say why a model of a class that can be trained cannot."""
+    if missing := [key for key in REQUIRED if not whole(config, key)]:
         names = ", ".join(f"`{key}`" for key in missing)
         hint = "take config.json from where the model is published"
         yield _Fault("CPT521", f"has a `config.json` without {names} as whole numbers", hint)
+    if settings := uncomputed_settings(config):
+        shown = ", ".join(f"`{name}: {value}`" for name, value in settings.items())
+        yield _Fault("CPT537", f"sets {shown}, which the training loop does not compute", "choose another base model")
 
 
-def _no_weights(folder: ModelFolder) -> _Fault:
+def _no_weights(folder: ModelContent) -> _Fault:
     suffixes = {PurePosixPath(name).suffix for name in folder.names}
     if suffixes & _PICKLES:
         hint = "pickle can run code when it is opened; convert it once with `model.save_pretrained(folder)`"
@@ -176,6 +202,8 @@ def _no_weights(folder: ModelFolder) -> _Fault:
         return _gguf("has its weights only as GGUF")
     if suffixes & _ARCHIVES:
         return _Fault("CPT524", "has its weights only in an archive", "unpack it there")
+    if suffixes & _ENCRYPTED:
+        return _Fault("CPT541", "has its weights only encrypted", "decrypt them as the page of the model says")
     return _Fault("CPT528", "has no `*.safetensors`", "the weights belong beside config.json")
 
 
@@ -186,7 +214,7 @@ def _gguf(message: str) -> _Fault:
 # --- what it is -------------------------------------------------------------------------------------------------
 
 
-def _weight_names(folder: ModelFolder) -> tuple[str, ...]:
+def _weight_names(folder: ModelContent) -> tuple[str, ...]:
     """List the weight files: the shards of the index, else `model.safetensors`, else every safetensors file."""
     index = _read_json(folder, _INDEX)
     if isinstance(index.get("weight_map"), dict):
@@ -197,47 +225,47 @@ def _weight_names(folder: ModelFolder) -> tuple[str, ...]:
     return tuple(sorted(name for name in folder.names if name.endswith(".safetensors")))
 
 
+def _names(folder: ModelContent) -> tuple[str, ...]:
+    """List all that belongs to the model: a job reads these files and no other."""
+    return tuple(sorted({*_weight_names(folder), *_companions(folder)}))
+
+
 def _is_buffer(tensor: Tensor) -> bool:
     """Tell masks and tables, which old models store beside their weights, from weights."""
-    return tensor.dtype not in _DTYPES and not tensor.name.endswith("weight")
+    return tensor.name.endswith(_BUFFERS) or (tensor.dtype not in _DTYPES and not tensor.name.endswith("weight"))
 
 
-def _companions(folder: ModelFolder) -> set[str]:
-    """List what else belongs to the model; not weights in other formats."""
+def _companions(folder: ModelContent) -> set[str]:
+    """List what else belongs to the model; not weights in other formats, and not how it came here."""
     return {
         name
-        for name in folder.names
-        if not name.startswith(".")
-        and (PurePosixPath(name).suffix in _COMPANIONS or name.upper().startswith(("LICENSE", "LICENCE", "NOTICE")))
+        for name in folder.names - {STAGED_FILE}
+        if not name.startswith(".") and (PurePosixPath(name).suffix in _COMPANIONS or name.upper().startswith(_TERMS))
     }
 
 
 def _sizes(config: Config, tensors: list[Tensor]) -> Sizes:
-    heads = config["num_attention_heads"]
+    heads, hidden = whole(config, "num_attention_heads"), whole(config, "hidden_size")
     # A model with tied embeddings may still store the output one; it is the same tensor and counts once.
-    outputs = [tensor for tensor in tensors if tensor.name in ("lm_head.weight", "embed_out.weight")]
+    outputs = [tensor for tensor in tensors if tensor.name in _OUTPUTS]
     tied = bool(config.get("tie_word_embeddings")) or not outputs
     stored = sum(tensor.elements for tensor in tensors)
     return Sizes(
+        architecture=config["model_type"],
         parameters=stored - (sum(tensor.elements for tensor in outputs) if tied else 0),
-        layers=config["num_hidden_layers"],
-        hidden_size=config["hidden_size"],
-        intermediate_size=config["intermediate_size"],
+        layers=whole(config, "num_hidden_layers"),
+        hidden_size=hidden,
+        intermediate_size=whole(config, "intermediate_size"),
         heads=heads,
-        kv_heads=_whole(config, "num_key_value_heads") or heads,
-        head_dim=_whole(config, "head_dim") or config["hidden_size"] // heads,
-        vocab_size=config["vocab_size"],
+        kv_heads=whole(config, "num_key_value_heads") or heads,
+        head_dim=whole(config, "head_dim") or hidden // heads,
+        vocab_size=whole(config, "vocab_size"),
         tied_embeddings=tied,
+        position_rows=position_rows(config),
     )
 
 
-def _whole(config: Config, key: str) -> int:
-    """Read a count; 0 when there is none, or nothing that counts."""
-    value = config.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def _read_json(folder: ModelFolder, name: str) -> Config:
+def _read_json(folder: ModelContent, name: str) -> dict[str, Any]:
     """Read a JSON object; an empty one when there is none, or nothing that can be read."""
     if name not in folder.names:
         return {}

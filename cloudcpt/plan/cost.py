@@ -7,8 +7,8 @@ this once the first steps have run.
 
 from dataclasses import dataclass
 
+from cloudcpt.plan.activations import Activations
 from cloudcpt.plan.instances import Instance
-from cloudcpt.plan.memory import Activations
 from cloudcpt.plan.plan import Estimate, Lora
 from cloudcpt.plan.site import Site
 from cloudcpt.plan.starting_model import StartingModel
@@ -85,7 +85,7 @@ def duration_of(
         flops,
         gpus=site.world.size,
         tflops=site.tflops,
-        recompute=activations == "recompute",
+        recompute=activations == "full",
         startup_hours=startup_hours,
     )
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from cloudcpt.errors import Diagnostic, error, warning
 from cloudcpt.plan.batching import fits
 from cloudcpt.plan.geometry import padding_share
+from cloudcpt.plan.plan import Compute
 from cloudcpt.plan.site import Site
 from cloudcpt.plan.starting_model import StartingModel
 from cloudcpt.recipe.load import LoadedRecipe
@@ -39,19 +40,20 @@ def batch_faults(loaded: LoadedRecipe, site: Site, allowed_replicas: tuple[int, 
         yield error("CPT506", message, place=place, hint=f"`global_batch_size` of at least {world.size}{fewer}")
 
 
-def division_advice(loaded: LoadedRecipe, site: Site, model: StartingModel) -> Iterator[Diagnostic]:
+def division_advice(loaded: LoadedRecipe, site: Site, model: StartingModel, compute: Compute) -> Iterator[Diagnostic]:
     """Say how much of the computing is padding, and which numbers of machines or processes have less of it.
 
     Args:
         loaded: The recipe.
         site: Where it runs.
         model: What it trains; its size decides on how many machines it may run, and on how few it fits.
+        compute: How it computes.
     """
     rows, size = loaded.recipe.training_config.global_batch_size, site.world.size
     share = padding_share(rows, size)
     if share:
         knob = _knob(site, rows, model.allowed_replicas)
-        values = [value for value in knob.values if fits(loaded, site, model, value * knob.processes_each)]
+        values = [value for value in knob.values if fits(loaded, site, model, compute, value * knob.processes_each)]
         yield warning(
             "CPT518",
             f"{rows} rows over {size} processes: {float(share):.0%} of the forward passes are padding",

@@ -10,7 +10,7 @@ trainer fills them with the same `pack`, so that the two cannot disagree.
 Every token is in exactly one row; only the end of a row can be empty.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
@@ -53,6 +53,11 @@ def pack(lengths: Sequence[int], seq_len: int, packing: Packing) -> list[Row]:
     rows = full_rows + [tuple(sorted(row)) for row in _best_fit(remainders, lengths, seq_len)]
     rows.sort()
     return rows
+
+
+def cut_documents(rows: Iterable[Row]) -> set[int]:
+    """Name the documents that are in more than one piece: one of the pieces then starts inside the document."""
+    return {piece.document for row in rows for piece in row if piece.start > 0}
 
 
 def _cut_stream(lengths: Sequence[int], seq_len: int) -> Iterator[Row]:

@@ -156,6 +156,8 @@ def sources_of(
             documents=reports[one.channel].documents if one.channel in reports else 0,
             tokens=volumes[one.channel].tokens,
             rows=volumes[one.channel].rows,
+            cut_documents=volumes[one.channel].cut_documents,
+            cut_tokens=volumes[one.channel].cut_tokens,
             exact=volumes[one.channel].exact and not stand_in,
             weight=_weight(one, weights),
         )

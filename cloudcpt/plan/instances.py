@@ -113,9 +113,15 @@ def weakest(choices: Sequence[Instance]) -> Instance:
 
 
 def chip_tflops(gpu_name: str) -> float:
-    """Give the bf16 peak of a chip by the name its driver reports, in TFLOP/s; 0 when the table does not have it."""
-    with_gpus = (row for row in instances().values() if row.gpus)
-    return next((row.bf16_tflops for row in with_gpus if row.gpu in gpu_name), 0.0)
+    """Give the bf16 peak of a chip by the name its driver reports, in TFLOP/s; 0 when the table does not have it.
+
+    `NVIDIA GH200 480GB`, `NVIDIA H100 PCIe` and a part of a GPU (MIG) are other chips than the H200 and H100 of the
+    table, with other peaks.
+    """
+    words = set(gpu_name.replace("-", " ").split())
+    if words & {"PCIe", "NVL", "MIG"}:
+        return 0.0
+    return next((row.bf16_tflops for row in instances().values() if row.gpu in words), 0.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

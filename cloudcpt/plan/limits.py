@@ -1,45 +1,13 @@
-"""What must hold between the numbers of a plan: a schedule that can run, a budget and a runtime that are enough."""
+"""What must hold between time and cost of a plan and the limits of its recipe."""
 
 import math
 from collections.abc import Iterator
 
-from cloudcpt.errors import Diagnostic, Place, error, note, warning
+from cloudcpt.errors import Diagnostic, error, warning
 from cloudcpt.plan.cost import dollars
-from cloudcpt.plan.plan import Estimate, Schedule
+from cloudcpt.plan.plan import Estimate
 from cloudcpt.plan.site import Site
 from cloudcpt.recipe.load import LoadedRecipe
-
-
-def schedule_findings(loaded: LoadedRecipe, schedule: Schedule) -> Iterator[Diagnostic]:
-    """Check that warm-up and tail leave room for what the schedule is named after."""
-    warmup, constant, steps = schedule.warmup_steps, schedule.constant_steps, schedule.steps
-    if constant and schedule.name == "constant":
-        message = f"`constant_steps: {constant}` means nothing with a constant schedule"
-        yield error("CPT510", message, place=_sched(loaded, "constant_steps"), hint="leave it out")
-    elif constant and warmup + constant >= steps:
-        yield error(
-            "CPT507",
-            f"{warmup} warm-up steps and {constant} constant steps leave no step of {steps} to decay in",
-            place=_sched(loaded, "constant_steps"),
-            hint=f"`constant_steps` of less than {max(steps - warmup, 1)}, or more training steps",
-        )
-    elif warmup >= steps and loaded.recipe.training_config.trainer.max_steps is None:
-        # With `max_steps`, the recipe itself shows it and was warned when it was read.
-        yield warning(
-            "CPT508",
-            f"the warm-up of {warmup} steps is longer than the {steps} steps of the job; `lr` is never reached",
-            place=_sched(loaded, "warmup_steps"),
-            hint=f"a warm-up of 1 to 2 % of the steps is usual, here {max(1, steps // 50)}",
-        )
-    elif constant and schedule.name == "cosine":
-        message = "the first step has learning rate 0: that is how NeMo warms up when `constant_steps` is not 0"
-        yield note("CPT509", message, place=_sched(loaded, "constant_steps"))
-
-
-def _sched(loaded: LoadedRecipe, key: str) -> Place | None:
-    inside = ("training_config", "model", "optim", "sched", key)
-    beside = ("training_config", "optim", "sched", key)
-    return loaded.place(*(beside if loaded.recipe.training_config.optim is not None else inside))
 
 
 def estimate_findings(loaded: LoadedRecipe, estimate: Estimate, site: Site) -> Iterator[Diagnostic]:
@@ -55,15 +23,16 @@ def _runtime(loaded: LoadedRecipe, estimate: Estimate) -> Iterator[Diagnostic]:
         return
     span = f"{estimate.hours_low:.2g} to {estimate.hours_high:.2g} hours"
     place = loaded.place("launch", "max_runtime_hours")
-    if estimate.hours_low > limit:
+    can_go_on = loaded.recipe.checkpoint.recovery_every_steps > 0
+    if estimate.hours_low > limit and not can_go_on:
         hint = f"allow {_hours_enough(estimate.hours_high):g} hours, or train on fewer tokens"
-        message = f"the job takes {span}, `max_runtime_hours: {limit:g}` stops it before its only checkpoint"
+        message = f"the job takes {span}, `max_runtime_hours: {limit:g}` stops it before it has a model"
         yield error("CPT553", message, place=place, hint=hint)
     else:
-        hint = "a job that is stopped leaves no model; only the final checkpoint is saved"
-        yield warning(
-            "CPT554", f"the job takes {span}, it may reach `max_runtime_hours: {limit:g}`", place=place, hint=hint
-        )
+        kept = "the job then goes on with `cloudcpt resume`" if can_go_on else "a job that is stopped leaves no model"
+        reaches = "will" if estimate.hours_low > limit else "may"
+        message = f"the job takes {span}, it {reaches} reach `max_runtime_hours: {limit:g}`"
+        yield warning("CPT554", message, place=place, hint=kept)
 
 
 def _hours_enough(hours: float) -> float:

@@ -16,26 +16,32 @@ import cloudcpt
 from cloudcpt.dataset.check import DatasetReport
 from cloudcpt.dataset.files import HERE
 from cloudcpt.dataset.places import DataPlace
-from cloudcpt.errors import Diagnostic, PlanError, Severity, error
+from cloudcpt.errors import Diagnostic, PlanError, Severity
 from cloudcpt.plan.advice import data_advice
 from cloudcpt.plan.batching import Batching, choose_batching
+from cloudcpt.plan.computing import choose_compute, compute_advice, compute_faults
 from cloudcpt.plan.cost import duration_of, priced
 from cloudcpt.plan.division import batch_faults, division_advice
 from cloudcpt.plan.extent import Extent, measure_extent
 from cloudcpt.plan.inputs import DataInput, distant_inputs, input_faults, recipe_inputs, sources_of
 from cloudcpt.plan.instances import Machine
+from cloudcpt.plan.kept import kept_findings
 from cloudcpt.plan.launching import choose_region, in_cloud, launch_advice, launch_faults
-from cloudcpt.plan.limits import estimate_findings, schedule_findings
-from cloudcpt.plan.mixing import weights_of
+from cloudcpt.plan.limits import estimate_findings
+from cloudcpt.plan.mixing import Mix, choose_mix
+from cloudcpt.plan.model_advice import attention_findings, tokenizer_findings
 from cloudcpt.plan.model_folder import ModelFolder, tokenizer_of
 from cloudcpt.plan.plan import Geometry, Plan
+from cloudcpt.plan.quantising import quantising_faults
+from cloudcpt.plan.rates import rate_advice, schedule_findings
 from cloudcpt.plan.readiness import readiness_advice
 from cloudcpt.plan.rehearsal import Scope, rehearsal_note, scope_of
 from cloudcpt.plan.runtime import recipe_limit_s
-from cloudcpt.plan.settings import dropouts_of, lora_of, optimizer_of, schedule_of
+from cloudcpt.plan.settings import checkpoints_of, dropouts_of, lora_of, optimizer_of, schedule_of
 from cloudcpt.plan.site import Site, Target, choose_site, choose_target, site_advice
 from cloudcpt.plan.starting_model import StartingModel, find_starting_model
 from cloudcpt.plan.volume import Volume, assume, measure
+from cloudcpt.plan.warm_start import warm_start_advice
 from cloudcpt.recipe.load import LoadedRecipe
 from cloudcpt.wire import SCHEMA_VERSION, TRAIN_CHANNEL
 
@@ -82,17 +88,18 @@ def make_plan(
     chosen, region = choose_target(loaded, target), choose_region(loaded, region)
     faults = [
         *input_faults(loaded, reports, assumed_rows=assumed_rows),
-        *_unsupported(loaded),
         *launch_faults(loaded, chosen, region=region),
         *distant_inputs(loaded, reports, chosen),
     ]
     site, model = _ground(loaded, chosen, machine, faults, stand_in=stand_in, model_in_s3=model_in_s3)
-    volumes = _volumes(loaded, reports, _tokenizer(loaded, model, stand_in=stand_in), assumed_rows, place)
+    tokenizer = _tokenizer(model)
+    volumes = _volumes(loaded, reports, tokenizer, assumed_rows, place)
     replay = {one.name: volumes[one.channel] for one in recipe_inputs(loaded) if one.role == "replay"}
-    weights = weights_of(loaded, {name: volume.tokens for name, volume in replay.items()})
-    extent = measure_extent(loaded, volumes[TRAIN_CHANNEL], replay, weights)
+    mix = _mix(loaded, reports, replay)
+    extent = measure_extent(loaded, volumes[TRAIN_CHANNEL], replay, mix.weights)
     scope = scope_of(loaded, extent, site.world, stand_in=stand_in)
-    batching = choose_batching(loaded, site, model, scope.global_batch_rows)
+    compute = choose_compute(loaded, site, model, scope.global_batch_rows)
+    batching = choose_batching(loaded, site, model, scope.global_batch_rows, compute)
     duration = duration_of(
         site,
         model,
@@ -113,21 +120,26 @@ def make_plan(
         log_every_steps=config.trainer.log_every_steps,
         max_runtime_s=recipe_limit_s(recipe),
         model=model.spec,
-        sources=sources_of(loaded, reports, volumes, weights, stand_in=stand_in),
+        sources=sources_of(loaded, reports, volumes, mix.weights, stand_in=stand_in),
         world=site.world,
+        compute=compute,
         geometry=_geometry(loaded, extent, scope, batching),
         schedule=schedule_of(recipe, extent.steps),
         optimizer=optimizer_of(recipe),
         dropouts=dropouts_of(recipe),
         lora=lora_of(recipe),
         evaluation=scope.evaluation,
+        checkpoints=checkpoints_of(recipe),
         memory=batching.memory,
         estimate=priced(duration, site.instance, site.world.nodes),
         launch=None,
     )
     if not site.is_here:
         plan = in_cloud(loaded, site, plan, region=region)
-    findings = tuple(_findings(loaded, plan, site, model, extent, volumes, scope))
+    findings = (
+        *_tokenizer_advice(loaded, model, tokenizer),
+        *_findings(loaded, plan, site, model, extent, mix, scope),
+    )
     if any(found.severity is Severity.ERROR for found in findings):
         raise PlanError(*findings)
     return plan, findings
@@ -157,8 +169,11 @@ def _ground(
         model = find_starting_model(loaded, target, stand_in=stand_in, in_s3=model_in_s3)
     except PlanError as exc:
         faults += exc.diagnostics
+    if site is not None and model is not None:
+        faults += quantising_faults(loaded, site, model)
     if site is not None and model is not None and model.sizes is not None:
         faults += batch_faults(loaded, site, model.allowed_replicas)
+        faults += compute_faults(loaded, site, stand_in=stand_in)
     if faults:
         raise PlanError(*faults)
     assert site is not None, "a site that could not be chosen is a fault"
@@ -166,31 +181,21 @@ def _ground(
     return site, model
 
 
-def _unsupported(loaded: LoadedRecipe) -> Iterator[Diagnostic]:
-    if loaded.recipe.training_config.peft.bits is not None:
-        place = loaded.place("training_config", "peft", "bits")
-        hint = "leave `bits` out; the frozen weights are then kept in bf16, sharded over all GPUs"
-        yield error("CPT517", "training on quantised base weights is not supported yet", place=place, hint=hint)
-
-
-def _tokenizer(loaded: LoadedRecipe, model: StartingModel, *, stand_in: bool) -> "DocumentTokenizer | None":
+def _tokenizer(model: StartingModel) -> "DocumentTokenizer | None":
     """Load the model's own tokenizer, when both it and the library are here.
 
     Raises:
-        PlanError: it makes tokens that the model does not have.
         DatasetError: it cannot be read.
     """
-    if model.folder is None or find_spec("tokenizers") is None:
-        return None
-    tokenizer = tokenizer_of(model.folder)
-    if tokenizer.vocab_size > model.spec.vocab_size and not stand_in:
-        message = (
-            f"the tokenizer in `{model.folder.shown}` makes {tokenizer.vocab_size} tokens, "
-            f"the model's embedding has {model.spec.vocab_size} rows"
-        )
-        hint = "take tokenizer and weights from the same model"
-        raise PlanError(error("CPT536", message, place=loaded.place("run", "model_name_or_path"), hint=hint))
-    return tokenizer
+    return None if model.folder is None or find_spec("tokenizers") is None else tokenizer_of(model.folder)
+
+
+def _tokenizer_advice(
+    loaded: LoadedRecipe, model: StartingModel, tokenizer: "DocumentTokenizer | None"
+) -> Iterator[Diagnostic]:
+    if tokenizer is not None and model.folder is not None and not model.spec.stand_in:
+        place = loaded.place("run", "model_name_or_path")
+        yield from tokenizer_findings(model.folder.shown, tokenizer.vocab_size, model.spec.vocab_size, place)
 
 
 def _volumes(
@@ -205,6 +210,14 @@ def _volumes(
     measured = measure(reports, seq_len=config.max_length, packing=config.packing, tokenizer=tokenizer, place=place)
     unread = [one.channel for one in recipe_inputs(loaded) if one.channel not in measured]
     return measured | {channel: assume(assumed_rows, config.max_length) for channel in unread}
+
+
+def _mix(loaded: LoadedRecipe, reports: Mapping[str, DatasetReport], replay: Mapping[str, Volume]) -> Mix:
+    """Share out the training tokens, going by what was read of each source."""
+    samples = {channel: report.sample for channel, report in reports.items()}
+    general = {one.name: samples.get(one.channel, ()) for one in recipe_inputs(loaded) if one.role == "replay"}
+    tokens = {name: volume.tokens for name, volume in replay.items()}
+    return choose_mix(loaded, tokens, domain=samples.get(TRAIN_CHANNEL, ()), general=general)
 
 
 def _geometry(loaded: LoadedRecipe, extent: Extent, scope: Scope, batching: Batching) -> Geometry:
@@ -230,18 +243,23 @@ def _findings(
     site: Site,
     model: StartingModel,
     extent: Extent,
-    volumes: Mapping[str, Volume],
+    mix: Mix,
     scope: Scope,
 ) -> Iterator[Diagnostic]:
     """Say everything about a plan that a person should know; errors among it are the last refusals."""
     yield from model.findings
+    yield from attention_findings(loaded, plan)
     yield from schedule_findings(loaded, plan.schedule)
+    yield from rate_advice(loaded, plan)
+    yield from warm_start_advice(loaded, plan, model.earlier)
     yield from estimate_findings(loaded, plan.estimate, site)
     yield from site_advice(loaded, site)
+    yield from compute_advice(loaded, plan)
     yield from launch_advice(loaded, plan)
+    yield from kept_findings(loaded, plan, model.sizes)
     yield from readiness_advice(loaded, plan)
     if plan.model.stand_in:
         yield rehearsal_note(loaded, extent, scope)
     elif model.sizes is not None:
-        yield from division_advice(loaded, site, model)
-    yield from data_advice(loaded, plan.sources, extent, volumes)
+        yield from division_advice(loaded, site, model, plan.compute)
+    yield from data_advice(loaded, plan.sources, extent, mix)

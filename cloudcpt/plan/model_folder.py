@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from cloudcpt.errors import DatasetError, Diagnostic
 from cloudcpt.plan.plan import DataFile
+from cloudcpt.wire import sha256_of
 
 if TYPE_CHECKING:
     from cloudcpt.dataset.tokens import DocumentTokenizer
@@ -22,8 +23,8 @@ TOKENIZER_FILES = (
 """What `cloudcpt.dataset.tokens` reads."""
 
 
-class ModelFolder(Protocol):
-    """What a recipe names as its base model."""
+class ModelContent(Protocol):
+    """A model that can be looked at, wherever it is."""
 
     @property
     def shown(self) -> str:
@@ -49,12 +50,24 @@ class ModelFolder(Protocol):
 
         Raises:
             OSError: the system does not let us.
-            CloudcptError: the same, in S3.
+            CloudcptError: the same, where it is not on this machine.
         """
         ...
 
+
+class ModelFolder(ModelContent, Protocol):
+    """What a recipe names as its base model."""
+
     def hashed(self, name: str) -> DataFile:
         """Read one of its files whole and identify it by its BLAKE3."""
+        ...
+
+    def sha256(self, name: str) -> str | None:
+        """Hash one of its files in the way of manifests; None where that would mean to transfer it once more."""
+        ...
+
+    def read_deeper(self, path: str) -> bytes | None:
+        """Read a file in a folder below it, named with `/`; None when there is none."""
         ...
 
     def tokenizer_folder(self) -> AbstractContextManager[Path]:
@@ -106,6 +119,15 @@ class LocalModel:
         path = (self._path / name).resolve()
         digest = blake3(max_threads=blake3.AUTO).update_mmap(path).hexdigest()
         return DataFile(name=name, uri=str(path), size_bytes=path.stat().st_size, blake3=digest)
+
+    def sha256(self, name: str) -> str:
+        """Hash a file with one core."""
+        return sha256_of(self._path / name)
+
+    def read_deeper(self, path: str) -> bytes | None:
+        """Read a file further down."""
+        below = self._path / path
+        return below.read_bytes() if below.is_file() else None
 
     def tokenizer_folder(self) -> AbstractContextManager[Path]:
         """Give the folder itself."""

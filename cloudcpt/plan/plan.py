@@ -63,6 +63,8 @@ class Source:
         documents: Lines over all files.
         tokens: Token ids after tokenising, boundary tokens included.
         rows: Packed rows of `seq_len_tokens`.
+        cut_documents: Documents that packing spreads over more than one row.
+        cut_tokens: Tokens of these documents.
         exact: True when tokens and rows were counted with the model's tokenizer; the trainer then refuses any
             other count. False when they were estimated; the trainer reports the real ones.
         weight: Share of the training tokens, over the sources with role `train` or `replay`; 0 for the others.
@@ -75,6 +77,8 @@ class Source:
     documents: int
     tokens: int
     rows: int
+    cut_documents: int
+    cut_tokens: int
     exact: bool
     weight: float
 
@@ -82,6 +86,37 @@ class Source:
     def is_assumed(self) -> bool:
         """Tell whether tokens and rows are what somebody said, of data that was not read."""
         return not self.files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where `cloudcpt model stage` brought a model from.
+
+    Args:
+        source: `hub` is Hugging Face or a mirror of it.
+        repo: The model's name there; of a model in S3 its URI.
+        revision: The commit; where the source does not say it, the branch or tag that was asked for, or nothing.
+    """
+
+    source: Literal["hub", "modelscope", "s3"]
+    repo: str
+    revision: str
+
+    @property
+    def shown(self) -> str:
+        """Name model and state: `Qwen/Qwen3-0.6B-Base at da87bfb608c1`; hashes are cut, as people do."""
+        state = self.revision[:12] if len(self.revision) == 40 else self.revision
+        return f"{self.repo} at {state}" if state else self.repo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ancestor:
+    """An earlier job that led to the base model: its name and plan, and the steps and tokens that it trained."""
+
+    job_name: str
+    plan_hash: str
+    steps: int
+    tokens: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +137,8 @@ class ModelSpec:
         dtype: Of the export: that of the stored weights, unless the recipe chooses another.
         files: Weights, config and tokenizer; empty for Nova and for a stand-in.
         stand_in: A tiny random model takes the place of the named one, for a rehearsal.
+        origin: Where the files were staged from, as far as they are still what was staged; None when nobody knows.
+        lineage: The jobs of cloudcpt that led to it, the first one first; empty unless it is the output of one.
     """
 
     model_type: str
@@ -117,6 +154,8 @@ class ModelSpec:
     dtype: Literal["float32", "bfloat16", "float16"]
     files: tuple[DataFile, ...]
     stand_in: bool
+    origin: Origin | None
+    lineage: tuple[Ancestor, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +180,23 @@ class World:
     def size(self) -> int:
         """Processes in all."""
         return self.nodes * self.processes_per_node
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """How the loop computes; nothing here changes the results beyond rounding, float8 apart.
+
+    Args:
+        compile: Decoder layers are compiled.
+        float8: Recipe of torchao for the matrix products of the decoder layers, GPUs only; `none` computes in
+            `World.compute_dtype`.
+        shard_processes: Processes over which weights, gradients and moments are divided. The world is a multiple of
+            it; where it is larger, each such group holds a replica (HSDP).
+    """
+
+    compile: bool
+    float8: Literal["none", "tensorwise", "rowwise", "rowwise_with_gw_hp"]
+    shard_processes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +255,18 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """AdamW, or Adam with L2 when `adam_w_mode` is false; `max_grad_norm` 0 means no clipping."""
+    """AdamW, or Adam with L2 when `adam_w_mode` is false.
+
+    Args:
+        adam_w_mode: Decoupled weight decay.
+        beta1: Decay rate of the first moment.
+        beta2: Decay rate of the second moment.
+        eps: Added to the denominator.
+        weight_decay: On every parameter.
+        max_grad_norm: 0 means no clipping.
+        max_skipped_steps: Steps of the whole job that may be left out because their loss or gradient is not finite; one
+            more ends the job. 0 ends it at the first.
+    """
 
     adam_w_mode: bool
     beta1: float
@@ -207,6 +274,7 @@ class Optimizer:
     eps: float
     weight_decay: float
     max_grad_norm: float
+    max_skipped_steps: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +297,9 @@ class Lora:
         target_modules: Module names, or the single name `all-linear`.
         rslora: Scale by alpha / sqrt(r) instead of alpha / r.
         merge: Export the base model with the adapter merged in; otherwise export the adapter alone.
+        bits: The frozen weights are held in 4 or 8 bits, GPUs only; 0 holds them as they are stored.
+        embedding_lr: Peak learning rate of the input and output embedding, which then learn too, with the shape of
+            the schedule; 0 freezes them like the rest.
     """
 
     rank: int
@@ -237,6 +308,24 @@ class Lora:
     target_modules: tuple[str, ...]
     rslora: bool
     merge: bool
+    bits: Literal[0, 4, 8]
+    embedding_lr: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """What is kept beside the final model, all of it opt-in.
+
+    Args:
+        every_steps: A whole model in the layout of the final one, every so many optimizer steps; 0 for none.
+        keep_last: How many of them stay; 0 for all.
+        recovery_every_steps: State from which the same job goes on bit for bit after it was interrupted, every so many
+            optimizer steps; only the newest stays, none after success. 0 for none.
+    """
+
+    every_steps: int
+    keep_last: int
+    recovery_every_steps: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,13 +361,16 @@ class MemoryFit:
         terms: What takes memory; empty when the sizes are unknown (Nova) or do not matter (CPU).
         total_bytes: Sum of the terms.
         capacity_bytes: Of one GPU; 0 when unknown.
-        activations: How the activations are kept so that it fits.
+        activations: How activations are kept for the backward pass. `none`: all are kept, nothing is checkpointed.
+            `budget`: the compiler chooses what to compute again. `selective`: matrix products and attention are kept,
+            every second product excepted. `full`: each layer keeps its input only. On a GPU the trainer confirms it by
+            a probe and takes the next one if it does not fit; the results are the same.
     """
 
     terms: tuple[MemoryTerm, ...]
     total_bytes: int
     capacity_bytes: int
-    activations: Literal["all", "recompute"]
+    activations: Literal["none", "budget", "selective", "full"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,12 +432,14 @@ class Plan:
     model: ModelSpec
     sources: tuple[Source, ...]
     world: World
+    compute: Compute
     geometry: Geometry
     schedule: Schedule
     optimizer: Optimizer
     dropouts: Dropouts
     lora: Lora | None
     evaluation: Evaluation
+    checkpoints: Checkpoints
     memory: MemoryFit
     estimate: Estimate
     launch: CloudLaunch | None

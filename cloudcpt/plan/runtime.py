@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cloudcpt.errors import Diagnostic, warning
+from cloudcpt.errors import Diagnostic, note, warning
 from cloudcpt.plan.cost import dollars
 from cloudcpt.plan.plan import Estimate, Plan, World
 from cloudcpt.recipe.load import LoadedRecipe
@@ -74,7 +74,7 @@ def affordable_s(recipe: Recipe, world: World, estimate: Estimate) -> int:
 
 
 def limit_advice(loaded: LoadedRecipe, plan: Plan) -> Iterator[Diagnostic]:
-    """Say what a job without a limit could cost, and what spot capacity does to one that only saves its end."""
+    """Say what a job without a limit could cost, and what happens to one whose spot capacity is taken away."""
     launch = loaded.recipe.launch
     if plan.max_runtime_s and not (launch.max_runtime_hours or launch.budget_usd):
         usd = plan.max_runtime_s / 3600 * plan.world.nodes * plan.estimate.usd_per_instance_hour
@@ -84,6 +84,14 @@ def limit_advice(loaded: LoadedRecipe, plan: Plan) -> Iterator[Diagnostic]:
         hint = f"set `budget_usd`, or `max_runtime_hours` to {max(1, round(2 * plan.estimate.hours_high)):,} or so"
         yield warning("CPT583", message, place=loaded.place("launch"), hint=hint)
     if launch.spot:
-        message = "spot capacity can be taken away, and the job then starts over: only the final checkpoint is saved"
-        hint = "for jobs of an hour or two; the cost is reckoned at the price on demand, spot is less"
-        yield warning("CPT586", message, place=loaded.place("launch", "spot"), hint=hint)
+        yield _spot(loaded, plan)
+
+
+def _spot(loaded: LoadedRecipe, plan: Plan) -> Diagnostic:
+    place, every = loaded.place("launch", "spot"), plan.checkpoints.recovery_every_steps
+    if 0 < every < plan.geometry.steps:
+        message = f"spot capacity can be taken away; the job then goes on from its state, at most {every} steps back"
+        return note("CPT586", message, place=place, hint="the cost is reckoned at the price on demand, spot is less")
+    message = "spot capacity can be taken away, and the job then starts over: it leaves no state to go on from"
+    hint = "set `checkpoint.recovery_every_steps`; the cost is reckoned at the price on demand, spot is less"
+    return warning("CPT586", message, place=place, hint=hint)

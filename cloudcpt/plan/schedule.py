@@ -6,13 +6,20 @@
     warm-up, C > 0      s <= W:         lr * s / W              the first update has learning rate 0
     cosine, C == 0      s <= N:         (lr - min_lr) * (0.5 * (1 + cos(pi * (s - W) / (N - W)))) + min_lr
     cosine, C > 0       s <= N - C:     min_lr + 0.5 * (cos(pi * ((s - W) / (N - C - W))) + 1) * (lr - min_lr)
-    linear              s <= N - C:     straight from lr at W to min_lr at N - C
-    wsd                 s <= N - C:     lr, and over the last fifth of N before N - C down with 1 - sqrt
+    linear              s <= N - C:     min_lr + (1 - (s - W) / (N - C - W)) * (lr - min_lr)
+    wsd                 s <= N - C - D: lr
+                        s <= N - C:     min_lr + (1 - sqrt((s - (N - C - D)) / D)) * (lr - min_lr)
     constant            always:         lr
     afterwards                          min_lr
 
+D is a fifth of N, cut to whole steps, at least 1 and at most N - C - W. The second warm-up is of `cosine` only.
+
 So `constant_steps` is a tail at `min_lr`, not a hold at the peak. The order of evaluation is NeMo's, because it
-decides the last digit: the rate of a step is equal to NeMo's with `==`, not about equal.
+decides the last digit: the rate of a step is equal to NeMo's with `==`, not about equal. `warmup_ratio`, which Nova
+does not take, is rounded up to steps; NeMo cuts it off, and a short run would have none.
+
+`docs/learning-rate.md` says the same for readers of recipes. What learns at another rate than the schedule's, the
+embeddings beside adapters, learns at a constant multiple of it.
 
 Sources: NVIDIA/NeMo nemo/core/optim/lr_scheduler.py; the 1 - sqrt decay from Hägele et al., arXiv 2405.18392.
 """

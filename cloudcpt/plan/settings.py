@@ -1,6 +1,6 @@
 """What the plan takes over from the recipe: optimizer, schedule, dropouts, adapters, evaluation."""
 
-from cloudcpt.plan.plan import Dropouts, Evaluation, Lora, Optimizer, Schedule
+from cloudcpt.plan.plan import Checkpoints, Dropouts, Evaluation, Lora, Optimizer, Schedule
 from cloudcpt.plan.schedule import warmup_steps_of
 from cloudcpt.recipe.model import Recipe
 
@@ -15,6 +15,7 @@ def optimizer_of(recipe: Recipe) -> Optimizer:
         eps=optim.eps,
         weight_decay=optim.weight_decay,
         max_grad_norm=optim.max_grad_norm,
+        max_skipped_steps=recipe.training_config.trainer.max_skipped_steps,
     )
 
 
@@ -57,6 +58,8 @@ def lora_of(recipe: Recipe) -> Lora | None:
         target_modules=modules,
         rslora=peft.rslora,
         merge=peft.merge,
+        bits=peft.bits or 0,
+        embedding_lr=peft.embedding_lr or 0.0,
     )
 
 
@@ -67,4 +70,14 @@ def evaluation_of(recipe: Recipe) -> Evaluation:
         max_rows=recipe.eval_max_rows,
         prompts=recipe.eval.prompts,
         sample_tokens=recipe.eval.sample_tokens,
+    )
+
+
+def checkpoints_of(recipe: Recipe) -> Checkpoints:
+    """Read what is kept beside the final model."""
+    wanted = recipe.checkpoint
+    return Checkpoints(
+        every_steps=wanted.every_steps,
+        keep_last=wanted.keep_last,
+        recovery_every_steps=wanted.recovery_every_steps,
     )

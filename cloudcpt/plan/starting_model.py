@@ -1,15 +1,21 @@
 """The model that a job starts from: at AWS, in a folder here, known by name only, or a tiny stand-in."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from cloudcpt.dataset.places import is_in_s3
-from cloudcpt.errors import Diagnostic, PlanError, error, warning
-from cloudcpt.plan.base_model import TRAINABLE_ARCHITECTURES, BaseModel, read_base_model, untrainable
+from cloudcpt.errors import Diagnostic, PlanError, warning
+from cloudcpt.plan.architectures import ARCHITECTURES
+from cloudcpt.plan.base_model import BaseModel, read_base_model
 from cloudcpt.plan.inputs import in_s3_but_needed_here
+from cloudcpt.plan.missing_model import not_here, planned_by_name
+from cloudcpt.plan.model_advice import row_length_findings, tuned_row, tuning_findings
 from cloudcpt.plan.model_folder import LocalModel, ModelFolder
 from cloudcpt.plan.plan import DataFile, ModelSpec
 from cloudcpt.plan.site import Target
 from cloudcpt.plan.sizes import STAND_IN_SIZES, Sizes
+from cloudcpt.plan.staged import staged_origin
+from cloudcpt.plan.warm_start import EarlierOutput, find_earlier_output
 from cloudcpt.recipe.catalog import open_replicas, size_class_of
 from cloudcpt.recipe.load import LoadedRecipe
 
@@ -25,6 +31,7 @@ class StartingModel:
         folder: Where it is; None when it cannot be read from here.
         allowed_replicas: Numbers of machines that a model of its class may use.
         findings: Warnings.
+        earlier: What is known of the job that wrote it; None when it is no output of ours.
     """
 
     spec: ModelSpec
@@ -33,6 +40,7 @@ class StartingModel:
     folder: ModelFolder | None
     allowed_replicas: tuple[int, ...]
     findings: tuple[Diagnostic, ...] = ()
+    earlier: EarlierOutput | None = None
 
 
 def find_starting_model(
@@ -55,15 +63,13 @@ def find_starting_model(
         raise PlanError(in_s3_but_needed_here(in_s3.shown, place))
     folder = in_s3 or here
     if folder is not None and (in_s3 is not None or folder.kind != "nothing"):
+        earlier = None if stand_in else find_earlier_output(folder, place)
         base = read_base_model(folder, place)
-        found = _from_folder(loaded, base, files=() if stand_in else base.hashed_files())
-    elif row.architecture and row.architecture not in TRAINABLE_ARCHITECTURES:
-        # Before anything else is said about it: nobody should download what cannot be trained.
-        raise PlanError(untrainable(row.model_type, row.architecture, loaded.place("run", "model_type")))
+        found = _from_folder(loaded, base, earlier, files=() if stand_in else base.hashed_files())
     elif stand_in or (in_cloud and (row.parameters or loaded.recipe.is_nova)):
         found = _from_catalog(loaded, here)
     else:
-        raise PlanError(_not_here(loaded, here, in_cloud=in_cloud))
+        raise PlanError(not_here(loaded, here, in_cloud=in_cloud))
     return _as_stand_in(found) if stand_in else found
 
 
@@ -73,8 +79,11 @@ def _folder(loaded: LoadedRecipe) -> LocalModel | None:
     return None if loaded.recipe.is_nova or is_in_s3(named) else LocalModel(loaded.folder / named)
 
 
-def _from_folder(loaded: LoadedRecipe, base: BaseModel, *, files: tuple[DataFile, ...]) -> StartingModel:
+def _from_folder(
+    loaded: LoadedRecipe, base: BaseModel, earlier: EarlierOutput | None, *, files: tuple[DataFile, ...]
+) -> StartingModel:
     recipe, sizes = loaded.recipe, base.sizes
+    origin, changes = staged_origin(base.folder, files, loaded.place("run", "model_name_or_path"))
     size_class = size_class_of(sizes.parameters)
     chosen = recipe.export.dtype
     return StartingModel(
@@ -92,19 +101,24 @@ def _from_folder(loaded: LoadedRecipe, base: BaseModel, *, files: tuple[DataFile
             dtype=base.dtype if chosen == "base" else chosen,
             files=files,
             stand_in=False,
+            origin=origin,
+            lineage=earlier.lineage if earlier else (),
         ),
         sizes=sizes,
         stored_bytes=4 if base.dtype == "float32" else 2,
         folder=base.folder,
         allowed_replicas=open_replicas(size_class),
-        findings=tuple(_mismatches(loaded, base)),
+        earlier=earlier,
+        findings=(*_mismatches(loaded, base), *changes),
     )
 
 
 def _mismatches(loaded: LoadedRecipe, base: BaseModel) -> list[Diagnostic]:
-    """Warn when the folder is not what the recipe says, or rows are longer than the model knows."""
+    """Say when the folder is not what the recipe says, or not what continued pretraining should start from."""
     row, length = loaded.recipe.row, loaded.recipe.training_config.max_length
-    found = []
+    place = loaded.place("run", "model_name_or_path")
+    found = [*row_length_findings(base, length, loaded.place("training_config", "max_length"))]
+    found += [tuned_row(row, loaded.place("run", "model_type"))] if row.tuned else tuning_findings(base, place)
     if row.parameters and (row.layers, row.hidden_size) != (base.sizes.layers, base.sizes.hidden_size):
         message = (
             f"`{base.folder.shown}` has {base.sizes.layers} layers of width {base.sizes.hidden_size}, "
@@ -112,10 +126,6 @@ def _mismatches(loaded: LoadedRecipe, base: BaseModel) -> list[Diagnostic]:
         )
         hint = "write `model_type: hf` for a model of your own"
         found.append(warning("CPT534", message, place=loaded.place("run", "model_type"), hint=hint))
-    if 0 < base.context_tokens < length:
-        message = f"`max_length: {length}` is longer than the {base.context_tokens} positions that the model knows"
-        hint = f"set `max_length` to {base.context_tokens} or less"
-        found.append(warning("CPT535", message, place=loaded.place("training_config", "max_length"), hint=hint))
     return found
 
 
@@ -125,6 +135,7 @@ def _from_catalog(loaded: LoadedRecipe, folder: ModelFolder | None) -> StartingM
     sizes = None
     if row.parameters:
         sizes = Sizes(
+            architecture=row.architecture,
             parameters=row.parameters,
             layers=row.layers,
             hidden_size=row.hidden_size,
@@ -134,6 +145,7 @@ def _from_catalog(loaded: LoadedRecipe, folder: ModelFolder | None) -> StartingM
             head_dim=row.head_size,
             vocab_size=row.vocab_size,
             tied_embeddings=row.tied_embeddings,
+            position_rows=row.context if ARCHITECTURES[row.architecture].positions == "learned" else 0,
         )
     return StartingModel(
         spec=ModelSpec(
@@ -150,38 +162,22 @@ def _from_catalog(loaded: LoadedRecipe, folder: ModelFolder | None) -> StartingM
             dtype="bfloat16" if recipe.export.dtype == "base" else recipe.export.dtype,
             files=(),
             stand_in=False,
+            origin=None,
+            lineage=(),
         ),
         sizes=sizes,
         stored_bytes=2 if sizes else 0,
         folder=None,
         allowed_replicas=row.replicas,
-        findings=() if folder is None else (_planned_by_name(loaded, folder),),
+        findings=tuple(_catalog_findings(loaded, folder)),
     )
 
 
-def _planned_by_name(loaded: LoadedRecipe, folder: ModelFolder) -> Diagnostic:
-    known = f"sizes are those of `{loaded.recipe.run.model_type}` in the catalog"
-    return warning(
-        "CPT533",
-        f"there is no model folder `{folder.shown}`; {known}",
-        place=loaded.place("run", "model_name_or_path"),
-        hint="the plan shows fit, time and cost; to train, download the model and name its folder",
-    )
-
-
-def _not_here(loaded: LoadedRecipe, folder: ModelFolder | None, *, in_cloud: bool) -> Diagnostic:
-    place = loaded.place("run", "model_name_or_path")
-    if loaded.recipe.is_nova:
-        hint = "choose `hyperpod` or `sagemaker`, or rehearse the job with `cloudcpt submit --target local --stand-in`"
-        return error(
-            "CPT513", "the weights of Nova models are at AWS and cannot be trained here", place=place, hint=hint
-        )
-    if folder is None or in_cloud:
-        shown = loaded.recipe.run.model_name_or_path
-        hint = "download at least its config.json and weights into a folder and name that"
-        return error("CPT532", f"nothing is known about the sizes of `{shown}`", place=place, hint=hint)
-    hint = "download the model into that folder, or rehearse the job with `cloudcpt submit --stand-in`"
-    return error("CPT520", f"there is no model folder `{folder.shown}`", place=place, hint=hint)
+def _catalog_findings(loaded: LoadedRecipe, folder: ModelFolder | None) -> Iterator[Diagnostic]:
+    if folder is not None:
+        yield planned_by_name(loaded, folder)
+    if loaded.recipe.row.tuned:
+        yield tuned_row(loaded.recipe.row, loaded.place("run", "model_type"))
 
 
 def _as_stand_in(found: StartingModel) -> StartingModel:

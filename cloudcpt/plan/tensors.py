@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from math import prod
 
-from cloudcpt.plan.model_folder import ModelFolder
+from cloudcpt.plan.model_folder import ModelContent
 
 _HEADER_LIMIT = 100_000_000
 """The format's own limit, in bytes."""
@@ -27,7 +27,7 @@ class BrokenFile(Exception):
     """A file is not safetensors, or not all of it is there; the message says how."""
 
 
-def read_tensors(folder: ModelFolder, name: str) -> tuple[Tensor, ...]:
+def read_tensors(folder: ModelContent, name: str) -> tuple[Tensor, ...]:
     """List the tensors of one file of a model.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cloudcpt.dataset.check import DatasetReport
 from cloudcpt.dataset.places import DataPlace
 from cloudcpt.dataset.records import read_records_in
-from cloudcpt.plan.geometry import Packing, pack
+from cloudcpt.plan.geometry import Packing, cut_documents, pack
 
 if TYPE_CHECKING:
     from cloudcpt.dataset.tokens import DocumentTokenizer
@@ -43,13 +43,15 @@ class Volume:
         tokens: Boundary tokens included.
         rows: Packed rows.
         exact: Counted, not estimated.
-        longer_than_row: Share of the documents that do not fit in one row, 0 to 1.
+        cut_documents: Documents that packing spreads over more than one row.
+        cut_tokens: Tokens of these documents.
     """
 
     tokens: int
     rows: int
     exact: bool
-    longer_than_row: float
+    cut_documents: int
+    cut_tokens: int
 
 
 def measure(
@@ -84,11 +86,14 @@ def _count(
 
 
 def _volume(lengths: Sequence[int], seq_len: int, packing: Packing) -> Volume:
+    rows = pack(lengths, seq_len, packing)
+    cut = cut_documents(rows)
     return Volume(
         tokens=sum(lengths),
-        rows=len(pack(lengths, seq_len, packing)),
+        rows=len(rows),
         exact=True,
-        longer_than_row=sum(length > seq_len for length in lengths) / max(1, len(lengths)),
+        cut_documents=len(cut),
+        cut_tokens=sum(lengths[document] for document in cut),
     )
 
 
@@ -96,13 +101,15 @@ def estimate(report: DatasetReport, *, seq_len: int, packing: Packing) -> Volume
     """Estimate a dataset from its characters and the histogram of its documents' lengths."""
     per_token = characters_per_token(report)
     tokens = round(report.characters / per_token) + report.documents
-    sample = _volume([round(length / per_token) + 1 for length in _sample(report)], seq_len, packing)
+    lengths = [round(length / per_token) + 1 for length in _sample(report)]
+    sample = _volume(lengths, seq_len, packing)
     rows = -(-tokens // seq_len) if packing == "concat" else round(sample.rows * tokens / max(1, sample.tokens))
     return Volume(
         tokens=tokens,
         rows=max(rows, -(-tokens // seq_len), 1),
         exact=False,
-        longer_than_row=sample.longer_than_row,
+        cut_documents=round(report.documents * sample.cut_documents / max(1, len(lengths))),
+        cut_tokens=round(tokens * sample.cut_tokens / max(1, sample.tokens)),
     )
 
 
@@ -113,7 +120,7 @@ def assume(rows: int, seq_len: int) -> Volume:
         rows: What the user says.
         seq_len: Tokens in a row.
     """
-    return Volume(tokens=rows * seq_len, rows=rows, exact=False, longer_than_row=0.0)
+    return Volume(tokens=rows * seq_len, rows=rows, exact=False, cut_documents=0, cut_tokens=0)
 
 
 def characters_per_token(report: DatasetReport) -> float:

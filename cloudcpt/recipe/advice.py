@@ -37,6 +37,22 @@ def learning_rate(values: Values) -> Iterator[Fault]:
             )
 
 
+def embedding_rate(values: Values) -> Iterator[Fault]:
+    """Embeddings that learn faster than the adapters beside them."""
+    loc = (*TRAINING, "peft", "embedding_lr")
+    own = values.number(*loc)
+    for optim in values.optims:
+        rate = values.number(*optim, "lr")
+        if own is not None and rate is not None and 0 < rate < own <= 1:
+            yield Fault(
+                code="CPT160",
+                message=f"`embedding_lr` {shown(own)} is above `lr` {shown(rate)}",
+                loc=loc,
+                related=(((*optim, "lr"), "`lr` set here"),),
+                hint=f"a tenth to a fifth of `lr` is usual, {rate / 10:g} to {rate / 5:g}",
+            )
+
+
 def weight_decay(values: Values) -> Iterator[Fault]:
     """Weight decay that is neither off nor in the useful band."""
     low, high = _WEIGHT_DECAY_BAND
@@ -144,6 +160,7 @@ def nova_data(values: Values) -> Iterator[Fault]:
 
 ADVICE: tuple[Callable[[Values], Iterator[Fault]], ...] = (
     learning_rate,
+    embedding_rate,
     weight_decay,
     dropout,
     epochs,

@@ -46,6 +46,7 @@ class ModelRow:
         vocab_size: Rows of the embedding.
         tied_embeddings: Input and output embedding are one tensor.
         architecture: Hugging Face `model_type` of config.json.
+        tuned: To follow instructions, which continued pretraining undoes; a base checkpoint is the better start.
         licence: Of the weights.
         languages: That the base model was trained on, in words.
         context: Positions that the model knows, in tokens.
@@ -71,6 +72,7 @@ class ModelRow:
     vocab_size: int = 0
     tied_embeddings: bool = False
     architecture: str = ""
+    tuned: bool = False
     licence: str
     languages: str
     context: int

@@ -90,16 +90,25 @@ def _betas_once(values: Values) -> Iterator[Fault]:
                 )
 
 
-def _bits(values: Values) -> Iterator[Fault]:
+_LORA_ONLY = {
+    "bits": "weights of 4 or 8 bits cannot be trained themselves",
+    "embedding_lr": "otherwise all weights learn at `lr`",
+}
+
+
+def _lora_only(values: Values) -> Iterator[Fault]:
     peft = (*TRAINING, "peft")
-    if values.has(*peft, "bits") and values.text(*peft, "method") != "lora":
-        yield Fault(
-            code="CPT211",
-            message="`bits` needs `method: lora`, weights of 4 or 8 bits cannot be trained themselves",
-            loc=(*peft, "bits"),
-            on="key",
-            related=(((*peft, "method"), "method set here"),) if values.has(*peft, "method") else (),
-        )
+    if values.text(*peft, "method") == "lora":
+        return
+    for key, reason in _LORA_ONLY.items():
+        if values.has(*peft, key):
+            yield Fault(
+                code="CPT211",
+                message=f"`{key}` needs `method: lora`, {reason}",
+                loc=(*peft, key),
+                on="key",
+                related=(((*peft, "method"), "method set here"),) if values.has(*peft, "method") else (),
+            )
 
 
 def _weights(values: Values) -> Iterator[Fault]:
@@ -125,8 +134,8 @@ _BETAS_ONCE: Schema = {
     "if": {"required": ["betas"]},
     "then": {"properties": {"adam_beta1": ABSENT, "adam_beta2": ABSENT}},
 }
-_BITS: Schema = {
-    "if": {"required": ["bits"]},
+_LORA_ONLY_SCHEMA: Schema = {
+    "if": {"anyOf": [{"required": [key]} for key in _LORA_ONLY]},
     "then": {"required": ["method"], "properties": {"method": {"const": "lora"}}},
 }
 _WEIGHTS: Schema = {
@@ -144,7 +153,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(faults=_optim_once, schema=(at(TRAINING, _OPTIM_ONCE),)),
     Condition(faults=_betas_once, schema=tuple(at(optim, _BETAS_ONCE) for optim in _OPTIMS)),
-    Condition(faults=_bits, schema=(at((*TRAINING, "peft"), _BITS),)),
+    Condition(faults=_lora_only, schema=(at((*TRAINING, "peft"), _LORA_ONLY_SCHEMA),)),
     Condition(faults=_weights, schema=(at(("data_mixing",), _WEIGHTS),)),
     Condition(faults=family_faults, schema=FAMILY_SCHEMA),
     Condition(faults=launch_faults, schema=LAUNCH_SCHEMA),

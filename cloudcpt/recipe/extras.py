@@ -53,8 +53,8 @@ class DataMixing(Section):
     mode: Literal["auto", "weights"] = "auto"
     """`auto` weighs the sources by their size in tokens, `weights` takes the weight of each source."""
 
-    general_ratio: Annotated[Number, Field(ge=0, lt=1)] = 0.05
-    """Share of the training tokens that come from the general sources; 0.25 for a strong shift, such as a language."""
+    general_ratio: Annotated[Number, Field(ge=0, lt=1)] | Literal["auto"] = "auto"
+    """Share of the training tokens that are general; `auto` is 0.05, or 0.25 where the domain is far from them."""
 
     sources: Annotated[tuple[MixedSource, ...], Field(min_length=1, max_length=15)]
     """The general data, 1 to 15 sources (a training job has 20 input channels)."""
@@ -84,6 +84,19 @@ class Export(Section):
 
     dtype: Literal["base", "float32", "bfloat16", "float16"] = "base"
     """Type of the weights; `base` keeps that of the base model."""
+
+
+class Checkpoint(Section):
+    """What to keep beside the final model. Open models only."""
+
+    every_steps: Whole = Field(default=0, ge=0)
+    """Optimizer steps between two checkpoints, each a whole model; 0 keeps the final one only."""
+
+    keep_last: Whole = Field(default=0, ge=0, le=5000)
+    """How many checkpoints to keep, the newest; 0 for all."""
+
+    recovery_every_steps: Whole = Field(default=0, ge=0)
+    """Optimizer steps between two states from which an interrupted job goes on, bit for bit; 0 for none."""
 
 
 class Launch(Section):
@@ -151,7 +164,7 @@ class Launch(Section):
     """Encrypt what the machines of a job exchange; slows training on several."""
 
     spot: Flag = False
-    """Use spare capacity, which is cheaper and can be taken away; the job then starts over, from its beginning."""
+    """Use spare capacity, which can be taken away; the job then starts over, or goes on from its recovery state."""
 
     max_wait_hours: Annotated[Number, Field(ge=0, le=672)] = 0.0
     """With `spot`: waiting and training together; 0 for a day more than the time limit of the job."""

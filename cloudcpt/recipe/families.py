@@ -21,14 +21,21 @@ _OPEN_ONLY: tuple[tuple[KeyPath, str], ...] = (
     (("run", "seed"), "the service draws its own seed"),
     ((*TRAINING, "packing"), "the service packs documents itself"),
     ((*TRAINING, "micro_batch_size"), "the service divides the batch itself"),
+    ((*TRAINING, "compile"), "the service decides how it computes"),
+    ((*TRAINING, "float8"), "the service decides how it computes"),
+    ((*TRAINING, "sharding"), "the service decides how it computes"),
+    ((*TRAINING, "activation_checkpointing"), "the service decides how it computes"),
     ((*TRAINER, "log_every_steps"), "the service decides what it logs"),
+    ((*TRAINER, "max_skipped_steps"), "the service decides what it does with such steps"),
     ((*TRAINING, "peft"), "continued pretraining of Nova trains all weights"),
     (("optim", "max_grad_norm"), "the service clips gradients itself"),
+    (("optim", "reference_batch_size"), "the service does not scale the learning rate"),
     (("optim", "sched", "name"), "Nova always decays along a cosine"),
     (("optim", "sched", "warmup_ratio"), "Nova takes `warmup_steps`, 1 to 20"),
     (("data_mixing",), "mixing with Nova's own data is set up in AWS's Forge recipes"),
     (("eval",), "the service evaluates on `run.validation_data_s3_path` itself"),
     (("export",), "the weights stay with AWS"),
+    (("checkpoint",), "the service saves the final model only"),
 )
 """Keys that only models with open weights take, and why Nova does not; `optim` stands for either of its places."""
 

@@ -161,7 +161,8 @@ def _hint(node: Node, schema: Schema) -> str | None:
     if value is None and kind == "string":
         return 'write `""`, or leave the key out'
     if kind == "string" and isinstance(value, int | float):
-        return _closest_hint(node.source, schema) or f'put it in quotes: `"{node.source}"`'
+        quoted = None if "enum" in schema else f'put it in quotes: `"{node.source}"`'
+        return _closest_hint(node.source, schema) or quoted
     if not isinstance(value, str):
         return None
     if kind == "boolean":

@@ -12,7 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from cloudcpt.recipe.catalog import ModelRow, find_model
 from cloudcpt.recipe.conditions import condition_faults
-from cloudcpt.recipe.extras import DataMixing, Evaluation, Export, Launch
+from cloudcpt.recipe.extras import Checkpoint, DataMixing, Evaluation, Export, Launch
 from cloudcpt.recipe.fields import (
     NAME_PATTERN,
     Flag,
@@ -98,6 +98,9 @@ class Recipe(Section):
 
     export: Export = Export()
     """How the final model is written. Open models only."""
+
+    checkpoint: Checkpoint = Checkpoint()
+    """What to keep beside the final model. Open models only."""
 
     launch: Launch = Launch()
     """Where and under which limits to run."""

@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import ceil
 
 from cloudcpt.recipe.faults import Fault, KeyPath, shown
-from cloudcpt.recipe.values import TRAINER, Values
+from cloudcpt.recipe.values import TRAINER, TRAINING, Values
 
 Rule = Callable[[Values], Iterator[Fault]]
 
@@ -116,6 +116,18 @@ def betas_of_one(values: Values) -> Iterator[KeyPath]:
                 yield (*optim, *beta)
 
 
+def products_computed_one_way(values: Values) -> Iterator[Fault]:
+    """`float8` and `peft.bits` are not used together."""
+    float8 = values.text(*TRAINING, "float8")
+    if float8 not in (None, "none") and values.has(*TRAINING, "peft", "bits"):
+        yield Fault(
+            code="CPT225",
+            message=f"`bits` and `float8: {float8}` are two ways to compute the same products, keep one of them",
+            loc=(*TRAINING, "peft", "bits"),
+            related=(((*TRAINING, "float8"), "`float8` set here"),),
+        )
+
+
 def no_placeholders(values: Values) -> Iterator[Fault]:
     """No value under `run` is a placeholder that still has to be filled in."""
     for key in _RUN_TEXTS:
@@ -132,5 +144,6 @@ RULES: tuple[Rule, ...] = (
     evaluation_said_once,
     wait_covers_runtime,
     open_betas_below_one,
+    products_computed_one_way,
     no_placeholders,
 )

@@ -72,6 +72,9 @@ class Optim(Section):
     max_grad_norm: Annotated[Number, Field(ge=0)] = 1.0
     """Largest global gradient norm; longer gradients are scaled down to it. 0 does not clip. Open models only."""
 
+    reference_batch_size: Whole = Field(default=0, ge=0)
+    """Global batch with which a learning rate was found; the plan says what it amounts to here. Open models only."""
+
     sched: Schedule
     """The learning rate over the steps."""
 
@@ -110,6 +113,9 @@ class Trainer(Section):
     log_every_steps: Positive = 10
     """Optimizer steps between two progress lines; the first and the last are always logged. Open models only."""
 
+    max_skipped_steps: Whole = Field(default=0, ge=0, le=100)
+    """Steps to leave out, at most, because their loss or gradient is not finite. Open models only."""
+
 
 class Peft(Section):
     """Parameter-efficient training: freeze the model and train small adapters. Open models only."""
@@ -135,7 +141,10 @@ class Peft(Section):
     """Scale by alpha / sqrt(rank) instead of alpha / rank, which keeps high ranks stable."""
 
     bits: Maybe[Bits] = None
-    """Load the frozen weights in 4 or 8 bits (QLoRA). Only with `method: lora`."""
+    """Hold the frozen weights in 4 or 8 bits (QLoRA), on GPUs. Only with `method: lora`."""
+
+    embedding_lr: Maybe[Annotated[Number, Field(gt=0, le=1)]] = None
+    """Train the embeddings too, at this peak learning rate; a fifth to a tenth of `lr`. Only with `method: lora`."""
 
     merge: Flag = True
     """Export the whole model with the adapters merged in; `false` exports the adapters alone."""
@@ -158,6 +167,18 @@ class TrainingConfig(Section):
 
     micro_batch_size: Whole = Field(default=0, ge=0, le=256)
     """Most rows of one process at a time; 0 lets the plan choose. Open models only."""
+
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Compile the decoder layers; `auto` does so on GPUs. Open models only."""
+
+    float8: Literal["none", "tensorwise", "rowwise", "rowwise_with_gw_hp"] = "none"
+    """Matrix products of the decoder layers in 8 bits, on H100 or newer; faster, less exact. Open models only."""
+
+    sharding: Literal["auto", "full", "hybrid"] = "auto"
+    """`full` divides the states over all machines, `hybrid` within each machine. Open models only."""
+
+    activation_checkpointing: Literal["auto", "none", "budget", "selective", "full"] = "auto"
+    """What the backward pass computes again to save memory; `auto` is the fastest that fits. Open models only."""
 
     trainer: Trainer
     """How long to train, and how often to look."""

@@ -6,20 +6,23 @@ not fit is counted in `remarks`, never dropped in silence.
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from cloudcpt.jobs.ports import JobStatus
 from cloudcpt.plan.plan import Plan, read_plan
 from cloudcpt.report.log_lines import records_of_lines
+from cloudcpt.report.records import last_of, measured, number, read_records
+from cloudcpt.report.sources import CountedSource, counted_sources
 from cloudcpt.wire import (
     EVALUATION_SETS,
     MANIFEST_FILE,
     METRICS_FILE,
+    Course,
     Evaluation,
     Failure,
+    Finding,
     ManifestFile,
     MlFolder,
     model_faults,
@@ -35,21 +38,13 @@ _ENDS: Mapping[str, RunOutcome] = {"completed": "completed", "stopped": "stopped
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepPoint:
-    """One logged optimizer step, as in `metrics.jsonl`; a number that was not finite is NaN.
+    """One logged optimizer step, as in `metrics.jsonl`, where `cloudcpt.wire.Progress` says what each number is.
 
-    Args:
-        step: Optimizer steps completed, from 1.
-        loss: Nats per labelled token of the global batch.
-        lr: Learning rate that the step used.
-        grad_norm: Before clipping.
-        tokens: Trained since the start of the run, over all ranks.
-        tokens_per_s: Over all ranks, since the last line.
-        seconds: Per step, mean since the last line.
-        data_wait_share: Of those seconds, 0 to 1.
-        memory_bytes: Peak so far of rank 0's device.
+    A number that was not finite, or not measured, is NaN.
     """
 
     step: int
+    course: Course
     loss: float
     lr: float
     grad_norm: float
@@ -58,6 +53,17 @@ class StepPoint:
     seconds: float
     data_wait_share: float
     memory_bytes: float
+    bits_per_byte: float
+    tokens_per_s_per_process: float
+    flops_per_s_full: float
+    flops_per_s_document: float
+    mfu_full: float
+    mfu_document: float
+    host_memory_bytes: float
+    gpu_utilisation: float
+    gpu_memory_utilisation: float
+    spikes: float
+    skipped: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,11 +77,21 @@ class Continuation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunEvent:
-    """Something that happened once."""
+    """Something that happened once.
+
+    Args:
+        step: Optimizer steps completed.
+        name: What; those of `cloudcpt.wire.Finding` are the monitor's.
+        message: In words.
+        numbers: What the record says besides, by its names there.
+        places: Dataset lines that it is about, as `channel/file:line`.
+    """
 
     step: int
     name: str
     message: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +107,7 @@ class RunReport:
         steps: Logged steps in order.
         evaluations: In order of steps, both sets.
         samples: One per prompt, in the order of the plan.
+        sources: What each source of the plan turned into, by channel.
         trained_tokens: By channel of the training sources, padding not counted; empty when the run did not say.
         events: In the order in which they happened.
         model_files: What the manifest lists; empty when there is no whole model.
@@ -106,6 +123,7 @@ class RunReport:
     steps: tuple[StepPoint, ...]
     evaluations: tuple[Evaluation, ...]
     samples: tuple[Continuation, ...]
+    sources: Mapping[str, CountedSource]
     trained_tokens: Mapping[str, int]
     events: tuple[RunEvent, ...]
     model_files: tuple[ManifestFile, ...]
@@ -116,6 +134,10 @@ class RunReport:
     def steps_done(self) -> int:
         """Give the last step that was logged."""
         return self.steps[-1].step if self.steps else 0
+
+    def findings(self, *kinds: Finding) -> tuple[RunEvent, ...]:
+        """Pick what the monitor found, of some kinds."""
+        return tuple(event for event in self.events if event.name in kinds)
 
     def curve(self, set_name: str) -> tuple[Evaluation, ...]:
         """Pick the evaluations of one held-out set."""
@@ -155,12 +177,12 @@ def collect(
         PlanError: the plan is missing or not one that this version wrote.
     """
     plan = read_plan(ml.plan)
-    records, remarks = _read_records(ml) if ml.metrics.is_file() else (records_of_lines(lines), [])
-    run = _last(records, "run")
+    records, remarks = read_records(ml) if ml.metrics.is_file() else (records_of_lines(lines), [])
+    run = last_of(records, "run")
     if run.get("plan_hash", plan.hash) != plan.hash:
         remarks.append(f"`{METRICS_FILE}` was written by a run of another plan, `{str(run['plan_hash'])[:10]}`")
     steps = tuple(sorted((_step(row) for row in records if row["kind"] == "step"), key=lambda point: point.step))
-    end = _last(records, "end")
+    end = last_of(records, "end")
     failure = _read_failure(ml) or (status.failure if status else None)
     outcome = _outcome(end, failure, status)
     faults = tuple((model_faults if has_weights else seal_faults)(ml.model)) if outcome == "completed" else ()
@@ -169,11 +191,12 @@ def collect(
         outcome=outcome,
         failure=failure,
         started_at=str(run.get("started_at", "")),
-        seconds=_number(end.get("seconds")) if end else step_seconds(steps),
+        seconds=number(end.get("seconds")) if end else step_seconds(steps),
         steps=steps,
         evaluations=_evaluations(records),
         samples=_continuations(plan, records),
-        trained_tokens={str(name): int(count) for name, count in _last(records, "mix").get("tokens", {}).items()},
+        sources=counted_sources(plan, records),
+        trained_tokens={str(name): int(count) for name, count in last_of(records, "mix").get("tokens", {}).items()},
         events=tuple(_event(row) for row in records if row["kind"] == "event"),
         model_files=_manifest_files(ml) if outcome == "completed" and not faults else (),
         model_faults=faults,
@@ -188,55 +211,13 @@ def _outcome(end: Mapping[str, Any], failure: Failure | None, status: JobStatus 
     return _ENDS.get(str(end.get("outcome")), "failed" if failure else "unfinished")
 
 
-# --- metrics.jsonl ----------------------------------------------------------------------------------------------
-
-
-def _read_records(ml: MlFolder) -> tuple[list[dict[str, Any]], list[str]]:
-    """Read the records that can be read, and say how many could not."""
-    records, unreadable = [], 0
-    for line in ml.metrics.read_text("utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if isinstance(row, dict) and _is_whole(row):
-            records.append(row)
-        else:
-            unreadable += 1
-    if not unreadable:
-        return records, []
-    lines = "1 line" if unreadable == 1 else f"{unreadable} lines"
-    return records, [f"{lines} of `{METRICS_FILE}` cannot be read"]
-
-
-_REQUIRED: Mapping[str, Mapping[str, type]] = {
-    "run": {},
-    "step": {"step": int},
-    "eval": {"set": str, "step": int},
-    "sample": {"step": int, "prompt": str, "text": str},
-    "event": {"step": int, "name": str, "message": str},
-    "mix": {"tokens": dict},
-    "end": {"outcome": str},
-}
-"""What a record of each kind must hold to be used; measured numbers that are missing become NaN."""
-
-
-def _is_whole(row: Mapping[str, Any]) -> bool:
-    required = _REQUIRED.get(str(row.get("kind")))
-    return required is not None and all(isinstance(row.get(name), kind) for name, kind in required.items())
-
-
-def _last(records: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    return next((row for row in reversed(records) if row["kind"] == kind), {})
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+# --- records of metrics.jsonl -----------------------------------------------------------------------------------
 
 
 def _step(row: Mapping[str, Any]) -> StepPoint:
-    numbers = {field.name: _number(row.get(field.name)) for field in fields(StepPoint) if field.name != "step"}
-    return StepPoint(step=row["step"], **numbers)
+    names = [one.name for one in fields(StepPoint) if one.name not in ("step", "course")]
+    course = Course.STEADY if row.get("course") not in set(Course) else Course(row["course"])
+    return StepPoint(step=row["step"], course=course, **{name: number(row.get(name)) for name in names})
 
 
 def _evaluations(records: list[dict[str, Any]]) -> tuple[Evaluation, ...]:
@@ -244,8 +225,10 @@ def _evaluations(records: list[dict[str, Any]]) -> tuple[Evaluation, ...]:
         Evaluation(
             set_name=row["set"],
             step=row["step"],
-            loss=_number(row.get("loss")),
-            perplexity=_number(row.get("perplexity")),
+            loss=number(row.get("loss")),
+            perplexity=number(row.get("perplexity")),
+            bits_per_byte=measured(row.get("bits_per_byte")),
+            change_nats=measured(row.get("change_nats")),
         )
         for row in records
         if row["kind"] == "eval" and row["set"] in EVALUATION_SETS
@@ -265,7 +248,18 @@ def _continuations(plan: Plan, records: list[dict[str, Any]]) -> tuple[Continuat
 
 
 def _event(row: Mapping[str, Any]) -> RunEvent:
-    return RunEvent(step=row["step"], name=row["name"], message=row["message"])
+    places = row.get("places")
+    return RunEvent(
+        step=row["step"],
+        name=row["name"],
+        message=row["message"],
+        numbers={
+            name: number(value)
+            for name, value in row.items()
+            if name != "step" and isinstance(value, int | float | None)
+        },
+        places=tuple(str(place) for place in places) if isinstance(places, list) else (),
+    )
 
 
 # --- other files of the job -------------------------------------------------------------------------------------

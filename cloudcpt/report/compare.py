@@ -5,12 +5,14 @@ import math
 from typing import Any
 
 from cloudcpt.report.collect import RunReport
+from cloudcpt.report.course import skipped_steps, spikes
 from cloudcpt.report.html import header, page, section
 from cloudcpt.report.markup import Html, join, tag
 from cloudcpt.report.numbers import mean_tokens_per_s, report_numbers
+from cloudcpt.report.speed import scaling_efficiency, speed_of
 from cloudcpt.report.svg import Series, legend, line_chart
 from cloudcpt.report.tables import table
-from cloudcpt.report.verdict import change
+from cloudcpt.report.verdict import Change, change
 from cloudcpt.report.words import count, duration, percent, perplexity
 from cloudcpt.wire import EVALUATION_SETS, SCHEMA_VERSION
 
@@ -76,15 +78,34 @@ def _rows(runs: tuple[RunReport, RunReport]) -> list[tuple[str, str, str]]:
                 for one in found
             ]
             rows.append((f"{name} perplexity", moved[0], moved[1]))
+            bits = [_bits(one) for one in found]
+            if any(bits):
+                rows.append((f"{name} bits per byte", bits[0], bits[1]))
     facts = {
         "steps": [f"{count(run.steps_done)} of {count(run.plan.geometry.steps)}" for run in runs],
         "tokens trained": [count(run.steps[-1].tokens if run.steps else 0) for run in runs],
         "passes over the domain": [f"{run.plan.geometry.epochs:.2f}" for run in runs],
         "replay share": [percent(sum(s.weight for s in run.plan.sources_of("replay"))) for run in runs],
+        "spikes": [count(spikes(run)) for run in runs],
+        "steps left out": [count(skipped_steps(run)) for run in runs],
         "tokens per second": [count(mean_tokens_per_s(run)) for run in runs],
+        "tokens per second, one process": [count(speed_of(run).tokens_per_s_per_process) for run in runs],
+        "MFU, full": [percent(speed_of(run).mfu_full) for run in runs],
         "time": [duration(run.seconds) for run in runs],
     }
-    return rows + [(name, values[0], values[1]) for name, values in facts.items()]
+    rows += [(name, values[0], values[1]) for name, values in facts.items()]
+    processes = [run.plan.world.size for run in runs]
+    devices = {(run.plan.world.device, run.plan.model.parameters) for run in runs}
+    if processes[0] != processes[1] and len(devices) == 1:
+        worded = f"{percent(scaling_efficiency(*runs))} of linear, from {processes[0]} to {processes[1]} processes"
+        rows.append(("scaling", "", worded))
+    return rows
+
+
+def _bits(found: Change | None) -> str:
+    if found is None or found.before.bits_per_byte is None or found.after.bits_per_byte is None:
+        return ""
+    return f"{found.before.bits_per_byte:.4f} → {found.after.bits_per_byte:.4f}"
 
 
 def _recipe_difference(first: RunReport, second: RunReport) -> Html:

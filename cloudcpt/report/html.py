@@ -8,10 +8,19 @@ Long texts and lists are cut and say so, so that the page stays below a megabyte
 from importlib import resources
 
 from cloudcpt.report.charts import evaluation_chart, throughput_charts, training_charts
+from cloudcpt.report.checkpoints import checkpoint_table
 from cloudcpt.report.collect import RunReport
 from cloudcpt.report.markup import Html, join, tag
 from cloudcpt.report.provenance import provenance
-from cloudcpt.report.tables import cost_table, data_table, geometry_table, held_out_table, mix_bars
+from cloudcpt.report.tables import (
+    cost_table,
+    data_table,
+    geometry_table,
+    held_out_table,
+    mix_bars,
+    speed_table,
+    stood_out_table,
+)
 from cloudcpt.report.verdict import change, give_verdict
 from cloudcpt.report.words import count, duration, perplexity
 
@@ -59,16 +68,21 @@ def header(report: RunReport) -> Html:
 def sections(report: RunReport) -> tuple[Html, ...]:
     """Make the parts of the page in the order in which people ask."""
     return (
-        section("Is it learning?", training_charts(report)),
+        section(
+            "Is it learning?",
+            training_charts(report),
+            stood_out_table(report),
+        ),
         section(
             "What was learned, what was forgotten",
             tag("p", "Each held-out set against itself before the first step; below the line is better"),
             evaluation_chart(report),
             held_out_table(report),
+            checkpoint_table(report),
         ),
         *_samples(report),
         section("Data and mix", mix_bars(report), data_table(report)),
-        section("Speed, memory, time and cost", throughput_charts(report), cost_table(report)),
+        section("Speed, memory, time and cost", throughput_charts(report), speed_table(report), cost_table(report)),
         section("Geometry and schedule", geometry_table(report)),
         section("Provenance", provenance(report)),
     )

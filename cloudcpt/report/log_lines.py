@@ -33,8 +33,10 @@ def records_of_lines(lines: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _record(before: Progress | None, now: Progress) -> dict[str, Any]:
-    """Make the record of a step. Its seconds follow from the tokens since the line before and from their rate."""
+    """Make the record of a step. Where its line lacks the seconds, they follow from tokens and rate since the last."""
     row: dict[str, Any] = {"kind": "step", **asdict(now)}
+    if now.seconds is not None:
+        return row
     steps = now.step - (before.step if before else 0)
     tokens = now.tokens - (before.tokens if before else 0)
     if steps > 0 and now.tokens_per_s > 0:

@@ -7,6 +7,8 @@ from typing import Any
 
 from cloudcpt.plan.plan import Source
 from cloudcpt.report.collect import RunReport, step_seconds
+from cloudcpt.report.course import course_words, is_diverging, skipped_steps, spikes
+from cloudcpt.report.speed import speed_of
 from cloudcpt.report.verdict import Change, change, give_verdict
 from cloudcpt.wire import SCHEMA_VERSION
 
@@ -31,11 +33,19 @@ def report_numbers(report: RunReport) -> dict[str, Any]:
         "steps_planned": plan.geometry.steps,
         "tokens_per_s": mean_tokens_per_s(report),
         "memory_bytes": peak_memory_bytes(report),
+        "speed": asdict(speed_of(report)),
+        "course": {
+            "words": list(course_words(report)),
+            "is_diverging": is_diverging(report),
+            "spikes": spikes(report),
+            "skipped_steps": skipped_steps(report),
+        },
         "usd": cost_usd(report),
         "estimate": asdict(plan.estimate),
         "geometry": asdict(plan.geometry),
         "schedule": asdict(plan.schedule),
-        "mix": [_share(source, share) for source, share in realised_mix(report)],
+        "mix": [_share(report, source, share) for source, share in realised_mix(report)],
+        "sources": {channel: asdict(counted) for channel, counted in report.sources.items()},
         "steps": [asdict(point) for point in report.steps],
         "evaluations": [asdict(point) for point in report.evaluations],
         "samples": [asdict(sample) for sample in report.samples],
@@ -73,7 +83,8 @@ def realised_mix(report: RunReport) -> tuple[tuple[Source, float], ...]:
     )
 
 
-def _share(source: Source, realised: float) -> dict[str, object]:
+def _share(report: RunReport, source: Source, realised: float) -> dict[str, object]:
+    trained, whole = report.trained_tokens.get(source.channel), report.sources[source.channel].tokens
     return {
         "name": source.name,
         "role": source.role,
@@ -82,6 +93,7 @@ def _share(source: Source, realised: float) -> dict[str, object]:
         "rows": source.rows,
         "requested_share": source.weight,
         "realised_share": realised,
+        "passes": trained / whole if trained is not None and whole else math.nan,
     }
 
 
@@ -96,6 +108,8 @@ def _change(found: Change | None) -> dict[str, object] | None:
         "step_after": found.after.step,
         "change_nats": found.nats,
         "change_percent": found.percent,
+        "bits_per_byte_before": found.before.bits_per_byte,
+        "bits_per_byte_after": found.after.bits_per_byte,
     }
 
 

@@ -30,6 +30,7 @@ def provenance(report: RunReport) -> Html:
                 ("made by", plan.made_by),
                 ("seed", str(plan.seed)),
                 ("base model", f"{plan.model.architecture or plan.model.model_type}, {_parameters(report)}"),
+                *([("staged from", plan.model.origin.shown)] if plan.model.origin else []),
                 ("started", report.started_at or "never"),
             ]
         ),

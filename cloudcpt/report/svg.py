@@ -28,15 +28,17 @@ class Series:
 
     Args:
         name: For the legend and the tooltips.
-        colour: Class of the style sheet, `c1` to `c4`; each has its own dash too, for eyes that see fewer colours.
+        colour: Class of the style sheet, `c1` to `c5`; each line has its own dash too, for eyes that see fewer colours.
         points: (step, value) in order of steps.
         is_marked: Draw each point; for the few of an evaluation.
+        is_joined: Draw the line between the points.
     """
 
     name: str
     colour: str
     points: Sequence[Point]
     is_marked: bool = False
+    is_joined: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,13 +117,20 @@ def legend(series: Sequence[Series]) -> Html:
         *(
             tag(
                 "span",
-                tag("svg", tag("line", x1=0, y1=5, x2=26, y2=5, class_=f"curve {line.colour}"), viewBox="0 0 26 10"),
+                tag("svg", _sample(line), viewBox="0 0 26 10"),
                 line.name,
             )
             for line in series
         ),
         class_="legend",
     )
+
+
+def _sample(line: Series) -> Html:
+    """Draw a piece of a line, or one of its points."""
+    if not line.is_joined:
+        return tag("circle", cx=13, cy=5, r=4, class_=f"dot {line.colour}")
+    return tag("line", x1=0, y1=5, x2=26, y2=5, class_=f"curve {line.colour}")
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
@@ -199,7 +208,8 @@ def _line(frame: Frame, line: Series, write: Callable[[float], str]) -> Html:
         )
         for x, y, step, value in finite
     ]
-    return join(tag("path", d=_path(frame, points), class_=f"curve {line.colour}"), *dots)
+    path = tag("path", d=_path(frame, points), class_=f"curve {line.colour}") if line.is_joined else Html("")
+    return join(path, *dots)
 
 
 def _path(frame: Frame, points: Sequence[Point]) -> str:

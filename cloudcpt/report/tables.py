@@ -1,15 +1,20 @@
-"""The tables of a page: held-out sets, data and mix, geometry, and what was estimated against what it took."""
+"""The tables of a page: held-out sets, what stood out, data, geometry, speed, and the estimate beside what it took."""
 
 import math
 from collections.abc import Iterable, Sequence
 
 from cloudcpt.plan.plan import Source
-from cloudcpt.report.collect import RunReport
+from cloudcpt.report.collect import RunEvent, RunReport
 from cloudcpt.report.markup import Html, join, tag
-from cloudcpt.report.numbers import cost_usd, mean_tokens_per_s, peak_memory_bytes, realised_mix
+from cloudcpt.report.numbers import cost_usd, peak_memory_bytes, realised_mix
+from cloudcpt.report.sources import CountedSource
+from cloudcpt.report.speed import speed_of
 from cloudcpt.report.verdict import change
-from cloudcpt.report.words import compact, count, duration, percent, perplexity, size, usd
-from cloudcpt.wire import EVALUATION_SETS
+from cloudcpt.report.words import compact, count, duration, flops, percent, perplexity, size, usd
+from cloudcpt.wire import EVALUATION_SETS, Evaluation, Finding
+
+MOST_STOOD_OUT = 20
+"""Spikes and skipped steps that the page shows."""
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: int = 1) -> Html:
@@ -49,13 +54,39 @@ def held_out_table(report: RunReport) -> Html:
                     f"{before.loss:.4f}",
                     f"{after.loss:.4f}",
                     f"{found.nats:+.4f}",
+                    _bits(before),
+                    _bits(after),
                     count(after.step),
                 )
             )
     if not rows:
         return Html("")
-    headers = ("held-out set", "perplexity before", "after", "change", "loss before", "after", "change", "at step")
-    return table(headers, rows)
+    headers = ("held-out set", "perplexity before", "after", "change", "loss before", "after", "change")
+    return table((*headers, "bits per byte before", "after", "at step"), rows)
+
+
+def _bits(point: Evaluation) -> str:
+    return "" if point.bits_per_byte is None else f"{point.bits_per_byte:.4f}"
+
+
+def stood_out_table(report: RunReport) -> Html:
+    """List the spikes and the skipped steps with the dataset lines of their batches."""
+    events = report.findings(Finding.SPIKE, Finding.SKIPPED_STEP)
+    if not events:
+        return Html("")
+    rest = len(events) - MOST_STOOD_OUT
+    headers = ("step", "what", "its batch begins with", "loss", "usually", "gradient norm", "usually")
+    listed = table(headers, [_stood_out(event) for event in events[:MOST_STOOD_OUT]], numbers_from=3)
+    return join(listed, tag("p", f"and {rest:,} more in the JSON numbers", class_="none") if rest > 0 else Html(""))
+
+
+def _stood_out(event: RunEvent) -> tuple[str, ...]:
+    names = ("loss", "usual_loss", "grad_norm", "usual_grad_norm")
+    numbers = [event.numbers.get(name, math.nan) for name in names]
+    if event.name == Finding.SPIKE:
+        return (count(event.step), "spike", ", ".join(event.places), *map(compact, numbers))
+    shown = [compact(numbers[0]), "", compact(numbers[2]), ""]
+    return (count(event.step), "left out", ", ".join(event.places), *shown)
 
 
 def mix_bars(report: RunReport) -> Html:
@@ -76,31 +107,35 @@ def _bar(name: str, share: float, colour: str) -> Html:
 
 
 def data_table(report: RunReport) -> Html:
-    """Show every source: what it holds, and how often it was gone over as far as the run said."""
+    """Show every source: what it holds, what packing costs, and how often it was gone over as far as the run said."""
     headers = ["source", "role", "files", "size", "documents", "tokens", "rows"]
-    rows = [_source_cells(source) for source in report.plan.sources]
+    headers += ["documents cut", "tokens in them", "padding"]
+    rows = [_source_cells(source, report.sources[source.channel]) for source in report.plan.sources]
     if report.trained_tokens:
         headers.append("passes")
         rows = [[*row, _passes(report, source)] for row, source in zip(rows, report.plan.sources, strict=True)]
     return table(headers, rows, numbers_from=2)
 
 
-def _source_cells(source: Source) -> list[str]:
-    about = "" if source.exact else "about "
+def _source_cells(source: Source, counted: CountedSource) -> list[str]:
+    about = "" if counted.exact else "about "
     return [
         source.name,
         source.role.replace("_", " "),
         count(len(source.files)),
         size(sum(file.size_bytes for file in source.files)),
-        count(source.documents),
-        f"{about}{count(source.tokens)}",
-        f"{about}{count(source.rows)}",
+        count(counted.documents),
+        f"{about}{count(counted.tokens)}",
+        f"{about}{count(counted.rows)}",
+        f"{about}{count(counted.cut_documents)}",
+        f"{about}{percent(counted.cut_tokens / counted.tokens)}" if counted.tokens else "",
+        f"{about}{percent(counted.padding_share)}",
     ]
 
 
 def _passes(report: RunReport, source: Source) -> str:
-    trained = report.trained_tokens.get(source.channel)
-    return f"{trained / source.tokens:.2f}" if trained is not None and source.tokens else ""
+    trained, whole = report.trained_tokens.get(source.channel), report.sources[source.channel].tokens
+    return f"{trained / whole:.2f}" if trained is not None and whole else ""
 
 
 def geometry_table(report: RunReport) -> Html:
@@ -136,6 +171,29 @@ def geometry_table(report: RunReport) -> Html:
     )
 
 
+def speed_table(report: RunReport) -> Html:
+    """Show how fast the run was and how well it used its devices; what was not measured is left out."""
+    speed = speed_of(report)
+    rows = (
+        ("tokens per second, all processes", speed.tokens_per_s, count),
+        ("tokens per second, one process", speed.tokens_per_s_per_process, count),
+        ("model FLOP/s, full: 6 N + 12 L H Q T a token", speed.flops_per_s_full, flops),
+        ("model FLOP/s, document: causal, within documents", speed.flops_per_s_document, flops),
+        ("MFU, full", speed.mfu_full, percent),
+        ("MFU, document", speed.mfu_document, percent),
+        ("waiting for data", speed.data_wait_share, percent),
+        ("GPU utilisation, first process", speed.gpu_utilisation, percent),
+        ("GPU memory taken, first process, at most", speed.gpu_memory_utilisation, percent),
+        ("main memory, first process, at most", speed.host_memory_bytes, size),
+    )
+    shown = [(name, write(number)) for name, number, write in rows if math.isfinite(number)]
+    remarks = [event.message for event in report.events if event.name == "gauges"]
+    if not shown:
+        return Html("")
+    note = "Medians of the lines after the first, which holds the start"
+    return join(pairs(shown), *(tag("p", words, class_="source") for words in (note, *remarks[:1])))
+
+
 def cost_table(report: RunReport) -> Html:
     """Set what the plan expected beside what it took."""
     estimate, memory, world = report.plan.estimate, report.plan.memory, report.plan.world
@@ -147,7 +205,6 @@ def cost_table(report: RunReport) -> Html:
     capacity = f"of {size(memory.capacity_bytes)}" if memory.capacity_bytes else ""
     expected = size(memory.total_bytes) if memory.total_bytes else "not estimated"
     rows.append((f"memory of one process ({world.device})", expected, capacity, size(peak_memory_bytes(report))))
-    rows.append(("tokens per second", "", "", count(mean_tokens_per_s(report))))
     notes = [f"Time: {estimate.time_source}", f"Price: {estimate.price_source}"]
     terms = [(term.name, size(term.size_bytes)) for term in memory.terms]
     return join(

@@ -12,11 +12,15 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from cloudcpt.plan.plan import Source, SourceRole
 from cloudcpt.report.collect import RunReport
-from cloudcpt.report.words import perplexity
+from cloudcpt.report.course import course_words
+from cloudcpt.report.words import count, perplexity
 from cloudcpt.wire import Evaluation
 
 Tone = Literal["good", "mixed", "bad", "open"]
+
+_HELD_OUT: tuple[SourceRole, SourceRole] = ("validation", "general_validation")
 
 NOTICEABLE_NATS = 0.02
 """Changes below 2% of perplexity are called none: about the noise of a small held-out set. Chosen, not measured."""
@@ -24,6 +28,9 @@ NOTICEABLE_NATS = 0.02
 LARGE_NATS = 0.10
 """From about 10% of perplexity on, forgetting is called a loss rather than slight. Chosen, not measured."""
 
+FEW_TOKENS = 10_000
+"""In a held-out set of fewer tokens, changes that count as noticeable may be chance: where the losses of single tokens
+change by a nat either way, their mean is known to a hundredth of a nat from here on. Chosen, not measured."""
 
 _MOST_NATS = 700.0
 """Beyond it the exponential leaves the range of a double."""
@@ -78,7 +85,13 @@ def change(report: RunReport, set_name: str) -> Change | None:
 def give_verdict(report: RunReport) -> Verdict:
     """Say whether the model learned the domain and what it forgot."""
     domain, general = change(report, "domain"), change(report, "general")
-    sentences = (*_about_run(report), *_about_domain(domain), *_about_general(general))
+    sentences = (
+        *_about_run(report),
+        *_about_domain(domain),
+        *_about_general(general),
+        *_about_small_sets(report),
+        *course_words(report),
+    )
     if report.outcome == "failed":
         return Verdict(headline="The run failed", sentences=sentences, tone="bad")
     headline, tone = _headline(domain, general)
@@ -142,6 +155,22 @@ def _about_general(general: Change | None) -> tuple[str, ...]:
         f"General perplexity went {_from_to(general)}: forgetting, the logarithm of the ratio, is "
         f"{general.nats:+.3f} nats per token; up to {NOTICEABLE_NATS:+.2f} counts as none",
     )
+
+
+def _about_small_sets(report: RunReport) -> tuple[str, ...]:
+    """Warn of held-out sets that are too small to be believed."""
+    sizes = {source.name: _held_out_tokens(report, source) for source in report.plan.sources_of(*_HELD_OUT)}
+    return tuple(
+        f"The held-out {name} set has only about {count(tokens)} tokens: small changes of its perplexity mean nothing"
+        for name, tokens in sizes.items()
+        if tokens < FEW_TOKENS
+    )
+
+
+def _held_out_tokens(report: RunReport, source: Source) -> float:
+    """Count the tokens of the rows that an evaluation takes from a held-out set."""
+    counted, most = report.sources[source.channel], report.plan.evaluation.max_rows
+    return counted.tokens * min(1.0, most / counted.rows) if most and counted.rows else counted.tokens
 
 
 def _tokens(point: Evaluation) -> str:

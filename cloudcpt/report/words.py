@@ -1,4 +1,4 @@
-"""How the page writes numbers: counts, sizes, times, money, learning rates, perplexities."""
+"""How numbers are written, on the page and in the terminal: counts, sizes, times, money, rates, perplexities."""
 
 import math
 
@@ -12,29 +12,40 @@ def size(size_bytes: float) -> str:
     """Write bytes in binary units: `512 B`, `1.5 MiB`."""
     if not math.isfinite(size_bytes):
         return "unknown"
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size_bytes < 1024:
-            return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
+    if size_bytes < 1024:
+        return f"{size_bytes:.0f} B"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
         size_bytes /= 1024
-    return f"{size_bytes:.1f} TiB"
+        if size_bytes < 1023.95 or unit == "TiB":
+            break
+    return f"{size_bytes:.1f} {unit}"
 
 
 def duration(seconds: float) -> str:
-    """Write a time span in its two largest units: `8.4 s`, `42 s`, `3 min 05 s`, `4 h 06 min`."""
+    """Write a time span in its two largest units: `0.3 s`, `42 s`, `3 min 05 s`, `4 h 06 min`, `2 d 03 h`."""
     if not math.isfinite(seconds):
         return "unknown"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours:,} h {minutes:02d} min"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    for large, small, limit, names in ((60, 1, 3600, ("min", "s")), (3600, 60, 86400, ("h", "min"))):
+        if whole < limit:
+            return f"{whole // large} {names[0]} {whole % large // small:02d} {names[1]}"
+    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
 
 
 def usd(amount: float) -> str:
     """Write dollars: cents matter below a hundred."""
-    return f"${amount:,.2f}" if amount < 100 else f"${amount:,.0f}"
+    return f"${amount:,.2f}" if abs(amount) < 100 else f"${amount:,.0f}"
+
+
+def flops(per_second: float) -> str:
+    """Write floating-point operations per second: `17.4 GFLOP/s`, `4,899 TFLOP/s`."""
+    if per_second < 1e12:
+        return f"{per_second / 1e9:,.1f} GFLOP/s"
+    return f"{per_second / 1e12:,.1f} TFLOP/s" if per_second < 1e15 else f"{per_second / 1e12:,.0f} TFLOP/s"
 
 
 def percent(share: float) -> str:

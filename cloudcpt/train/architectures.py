@@ -1,8 +1,8 @@
 """The model classes that the loop can train, and where their parts are.
 
 A class is listed only after the tests have shown, on a tiny random model of it, that packed documents give the logits
-of separate documents, that the chunked loss equals the model's own, and that every dropout has its place. Anything
-else would train, with a falling loss, on something other than what the recipe says.
+of separate documents, that the chunked loss equals the model's own, that every weight learns, and that every dropout
+has its place. Anything else would train, with a falling loss, on something other than what the recipe says.
 """
 
 from dataclasses import dataclass
@@ -11,34 +11,58 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from cloudcpt.errors import Blame
+from cloudcpt.plan.model_config import position_limit, uncomputed_settings
 from cloudcpt.train.failures import TrainingFailure
 from cloudcpt.wire import Failure
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """Names of parts inside one decoder layer.
+    """Names of parts: two inside the base model, the others inside one decoder layer.
 
     Args:
+        layers: The list of decoder layers.
+        embedding: The module whose output enters the first layer.
         attention: The attention module.
+        attention_dropout: Its dropout on the probabilities: a number, or an `nn.Dropout`.
         branches: Modules whose output is added to the residual stream; the last norm where a class has post-norms.
         down: The linear map out of the feed-forward block.
     """
 
-    attention: str
-    branches: tuple[str, str]
-    down: str
+    layers: str = "layers"
+    embedding: str = "embed_tokens"
+    attention: str = "self_attn"
+    attention_dropout: str = "attention_dropout"
+    branches: tuple[str, str] = ("self_attn", "mlp")
+    down: str = "mlp.down_proj"
 
 
-_PRE_NORM = Architecture(attention="self_attn", branches=("self_attn", "mlp"), down="mlp.down_proj")
-_POST_NORM = Architecture(
-    attention="self_attn", branches=("post_attention_layernorm", "post_feedforward_layernorm"), down="mlp.down_proj"
-)
+_PRE_NORM = Architecture()
+_POST_NORM = Architecture(branches=("post_attention_layernorm", "post_feedforward_layernorm"))
 
 ARCHITECTURES: dict[str, Architecture] = {
+    "bloom": Architecture(
+        layers="h",
+        embedding="word_embeddings_layernorm",
+        attention="self_attention",
+        # Attention and feed-forward block add to the stream themselves; their last maps do not.
+        branches=("self_attention.dense", "mlp.dense_4h_to_h"),
+        down="mlp.dense_4h_to_h",
+    ),
     "gemma": _PRE_NORM,
+    "gemma2": _POST_NORM,
     "gemma3_text": _POST_NORM,
-    "gpt_neox": Architecture(attention="attention", branches=("attention", "mlp"), down="mlp.dense_4h_to_h"),
+    "gpt2": Architecture(
+        layers="h",
+        embedding="drop",  # behind the sum of both embeddings
+        attention="attn",
+        attention_dropout="attn_dropout",
+        branches=("attn", "mlp"),
+        down="mlp.c_proj",
+    ),
+    "gpt_neox": Architecture(
+        embedding="embed_in", attention="attention", branches=("attention", "mlp"), down="mlp.dense_4h_to_h"
+    ),
     "llama": _PRE_NORM,
     "mistral": _PRE_NORM,
     "olmo2": _POST_NORM,
@@ -48,14 +72,6 @@ ARCHITECTURES: dict[str, Architecture] = {
     "smollm3": _PRE_NORM,
 }
 """By `model_type` of config.json."""
-
-_NEUTRAL = {
-    "attn_logit_softcapping": None,
-    "final_logit_softcapping": None,
-    "logit_scale": 1.0,
-    "logits_scaling": 1.0,
-}
-"""Settings that change attention or the loss in ways the loop does not compute, with the value that changes nothing."""
 
 
 def architecture_of(config: PreTrainedConfig) -> Architecture:
@@ -69,38 +85,27 @@ def architecture_of(config: PreTrainedConfig) -> Architecture:
         raise _refusal("CPT601", f"a model of type `{config.model_type}` cannot be trained; known are {known}")
     if getattr(config, "quantization_config", None) is not None:
         raise _refusal("CPT602", "the base model is quantised; continued pretraining needs its full-precision weights")
-    for name, neutral in _NEUTRAL.items():
-        if (value := getattr(config, name, neutral)) not in (None, neutral):
-            raise _refusal("CPT602", f"the base model sets `{name}: {value}`, which the loop does not compute")
+    if settings := uncomputed_settings(config.to_dict()):
+        shown = ", ".join(f"`{name}: {value}`" for name, value in settings.items())
+        raise _refusal("CPT602", f"the base model sets {shown}, which the loop does not compute")
     return ARCHITECTURES[config.model_type]
 
 
-def refuse_stretching_positions(config: PreTrainedConfig, seq_len_tokens: int) -> None:
-    """Check that a document's positions mean the same in every batch.
-
-    Some rotary embeddings change all their frequencies when the longest document of a batch exceeds a length: documents
-    would then change each other, and the micro-batch the result.
+def refuse_long_rows(config: PreTrainedConfig, seq_len_tokens: int) -> None:
+    """Check that the model has a position for every token of a row, and the same one in every batch.
 
     Raises:
-        TrainingFailure: rows have room for such a document.
+        TrainingFailure: rows have room for a document that is too long for that.
     """
-    settings = config.rope_parameters or {}
-    for rope in (settings, *settings.values()):  # one for all layers, or one for each kind of layer
-        kind = str(rope.get("rope_type")) if isinstance(rope, dict) else ""
-        if "dynamic" not in kind and kind != "longrope":
-            continue
-        limit = rope["original_max_position_embeddings"] if kind == "longrope" else config.max_position_embeddings
-        if seq_len_tokens > limit:
-            message = (
-                f"the base model's rotary embedding (`{kind}`) is another one in batches with a document of more than "
-                f"{limit} tokens, and rows have {seq_len_tokens}"
-            )
-            raise _refusal("CPT602", message, hint=f"set `max_length` to {limit} or less, or choose another base model")
+    limit = position_limit(config.to_dict())
+    if limit is not None and seq_len_tokens > limit.tokens:
+        hint = f"set `max_length` to {limit.tokens} or less, or choose another base model"
+        raise _refusal("CPT602", f"the base model {limit.reason}, and rows have {seq_len_tokens}", hint=hint)
 
 
 def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
     """Find the decoder layers of a supported model, first to last."""
-    layers = model.base_model.layers
+    layers = model.base_model.get_submodule(ARCHITECTURES[model.config.model_type].layers)
     assert isinstance(layers, nn.ModuleList), f"the layers of {type(model).__name__} are a {type(layers).__name__}"
     return layers
 

@@ -13,12 +13,13 @@ padding fill the last ones up, so that every rank takes part in every collective
 data a run is, and the rows of a step, ranks one after another, are the same for any number of processes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 
 from cloudcpt.plan.geometry import largest_part, rows_of_rank
 from cloudcpt.plan.plan import Plan
@@ -41,9 +42,12 @@ class Batch:
         labels: [B, T] int64; IGNORE where nothing is predicted.
         positions: [B, T] int64; 0 at the start of each piece.
         cu_seqlens: [S+1] int32; where each segment starts in the flattened B*T positions, and B*T. Segments never
-            cross a row; the padding of a row is a segment of its own.
+            cross a row; the padding of a row is a segment of its own. The last ones are empty, so that S is the same
+            in all batches of a source, or of a mix of sources, and what was compiled for one batch fits the next.
         num_labels: Positions with a label.
         num_tokens: Tokens of documents, padding not counted.
+        piece_lengths: [P] int64; of the segments that are text.
+        text_bytes: UTF-8 bytes of the text: of each row, its tokens times the mean bytes per token of its source.
     """
 
     tokens: torch.Tensor
@@ -52,6 +56,14 @@ class Batch:
     cu_seqlens: torch.Tensor
     num_labels: int
     num_tokens: int
+    piece_lengths: npt.NDArray[np.int64]
+    text_bytes: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether every row is one piece from its first position to its last."""
+        rows, positions = self.tokens.shape
+        return len(self.piece_lengths) == rows and bool((self.piece_lengths == positions).all())
 
 
 def train_batches(
@@ -75,11 +87,12 @@ def train_batches(
     passes = -(-largest_part(geometry.global_batch_rows, world_size) // micro)  # of every rank alike
     mix = make_mix(plan, rows)
     padding = (rows[mix.sources[0].channel], None)
+    room = _segment_room((rows[source.channel] for source in mix.sources), micro)
     for step in range(first_step, geometry.steps):
         first = step * geometry.global_batch_rows
         picked: list[Pick] = [_pick(mix, rows, first + row) for row in part]
         picked += [padding] * (micro * passes - len(part))
-        yield [make_batch(picked[start : start + micro]) for start in range(0, len(picked), micro)]
+        yield [_with_room(make_batch(picked[start : start + micro]), room) for start in range(0, len(picked), micro)]
 
 
 def _pick(mix: Mix, rows: Mapping[str, Rows], slot: int) -> Pick:
@@ -115,13 +128,27 @@ def eval_batches(rows: Rows, *, max_rows: int, micro_batch_rows: int, rank: int,
         world_size: Processes in all.
     """
     num_rows = min(len(rows), max_rows) if max_rows else len(rows)
+    room = _segment_room([rows], micro_batch_rows)
     for first in range(0, num_rows, world_size * micro_batch_rows):
         mine = first + rank * micro_batch_rows
-        yield make_batch([(rows, row if row < num_rows else None) for row in range(mine, mine + micro_batch_rows)])
+        picked = [(rows, row if row < num_rows else None) for row in range(mine, mine + micro_batch_rows)]
+        yield _with_room(make_batch(picked), room)
+
+
+def _segment_room(sources: Iterable[Rows], micro_batch_rows: int) -> int:
+    """Find how many segments a micro-batch may have: a power of two, so that most sources agree."""
+    most_pieces = max(int(np.diff(rows.row_starts).max()) for rows in sources)
+    most = micro_batch_rows * (most_pieces + 1)  # a row may have padding
+    return 1 << (most - 1).bit_length()
+
+
+def _with_room(batch: Batch, segments: int) -> Batch:
+    empty = segments + 1 - len(batch.cu_seqlens)
+    return replace(batch, cu_seqlens=F.pad(batch.cu_seqlens, (0, empty), value=batch.tokens.numel()))
 
 
 def make_batch(picked: Sequence[Pick]) -> Batch:
-    """Assemble rows into the tensors of one forward pass.
+    """Assemble rows into the tensors of one forward pass, without empty segments.
 
     Args:
         picked: At least one row, all of one length.
@@ -141,6 +168,8 @@ def make_batch(picked: Sequence[Pick]) -> Batch:
         cu_seqlens=torch.from_numpy(bounds.astype(np.int32)),
         num_labels=int((labels != IGNORE).sum()),
         num_tokens=int(lengths[is_text].sum()),
+        piece_lengths=lengths[is_text],
+        text_bytes=sum(_text_bytes(rows, row) for rows, row in picked),
     )
 
 
@@ -150,6 +179,13 @@ def _row_tokens(rows: Rows, row: int | None) -> npt.NDArray[np.int64]:
         return np.full(rows.header.seq_len_tokens, rows.header.boundary_id, dtype=np.int64)
     tokens: npt.NDArray[np.int64] = rows.tokens[row].astype(np.int64)
     return tokens
+
+
+def _text_bytes(rows: Rows, row: int | None) -> float:
+    """Estimate how much text a row holds; exact over a whole pass."""
+    if row is None:
+        return 0.0
+    return int(rows.piece_lengths(row).sum()) * rows.header.text_bytes / rows.header.num_tokens
 
 
 def _segments(rows: Rows, row: int | None) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

@@ -24,20 +24,37 @@ def place_dropouts(model: PreTrainedModel, dropouts: Dropouts) -> None:
     All of them follow `module.training`, so evaluation runs without.
     """
     parts = architecture_of(model.config)
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Dropout) and "lora_dropout" not in name:
-            module.p = 0.0
+    _switch_off(model)
     if dropouts.hidden:
-        model.get_input_embeddings().register_forward_hook(_on_output(dropouts.hidden))
+        model.base_model.get_submodule(parts.embedding).register_forward_hook(_on_output(dropouts.hidden))
     for layer in decoder_layers(model):
-        attention: Any = layer.get_submodule(parts.attention)  # Any: modules are not typed by their attributes
-        assert hasattr(attention, "attention_dropout"), f"{type(attention).__name__} has no attention dropout"
-        attention.attention_dropout = dropouts.attention  # the layer hands it to our attention in training only
+        _drop_probabilities(layer.get_submodule(parts.attention), parts.attention_dropout, dropouts.attention)
         if dropouts.hidden:
             for branch in parts.branches:
                 layer.get_submodule(branch).register_forward_hook(_on_output(dropouts.hidden))
         if dropouts.ffn:
             layer.get_submodule(parts.down).register_forward_pre_hook(_on_input(dropouts.ffn))
+
+
+def _switch_off(model: nn.Module) -> None:
+    """Set every dropout of the base model to 0: modules, and numbers that a forward reads, as BLOOM's do."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout):
+            if "lora_dropout" not in name:
+                module.p = 0.0
+            continue
+        for key, value in vars(module).items():
+            if key.endswith("dropout") and isinstance(value, int | float):
+                setattr(module, key, 0.0)
+
+
+def _drop_probabilities(attention: nn.Module, name: str, probability: float) -> None:
+    """Set the dropout that the module hands to our attention in training, and in training only."""
+    place = getattr(attention, name)
+    if isinstance(place, nn.Dropout):
+        place.p = probability
+    else:
+        setattr(attention, name, probability)
 
 
 def _on_output(probability: float) -> Any:  # Any: torch types a forward hook by a union of callables

@@ -13,8 +13,9 @@ from cloudcpt.errors import Blame
 from cloudcpt.train.batches import Batch
 from cloudcpt.train.failures import TrainingFailure
 from cloudcpt.train.loss import CausalLoss, model_inputs
+from cloudcpt.train.work import bits_per_byte
 from cloudcpt.train.world import World
-from cloudcpt.wire import Failure
+from cloudcpt.wire import Failure, perplexity_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +25,13 @@ class HeldOut:
     Args:
         loss: Mean negative log-likelihood per token, in nats.
         perplexity: exp(loss).
+        bits_per_byte: Loss per UTF-8 byte of the text, in bits; does not depend on the tokenizer.
         tokens: Tokens predicted.
     """
 
     loss: float
     perplexity: float
+    bits_per_byte: float
     tokens: int
 
 
@@ -49,29 +52,29 @@ def evaluate(
         TrainingFailure: the set holds no token to predict, or the loss is not finite.
     """
     model.eval()
-    total, tokens = torch.zeros((), dtype=torch.float64), 0
+    total, labels, tokens, text_bytes = torch.zeros((), dtype=torch.float64), 0, 0, 0.0
     with torch.no_grad():
         for batch in batches:
             pause()
             total += model(**model_inputs(batch, world.device)).cpu()
-            tokens += batch.num_labels
+            labels += batch.num_labels
+            tokens += batch.num_tokens
+            text_bytes += batch.text_bytes
     model.train()
-    loss_sum, all_tokens = world.sum(float(total), tokens)
-    if all_tokens == 0:
+    loss_sum, all_labels, all_tokens, all_bytes = world.sum(float(total), labels, tokens, text_bytes)
+    if all_labels == 0:
         raise _failure(
             "CPT608", f"the held-out set `{name}` has no token to predict", "give it documents of two tokens or more"
         )
-    loss = loss_sum / all_tokens
+    loss = loss_sum / all_labels
     if not math.isfinite(loss):
         raise _failure("CPT609", f"the loss on the held-out set `{name}` is `{loss}`", "check the base model's weights")
-    return HeldOut(loss=loss, perplexity=_exp(loss), tokens=int(all_tokens))
-
-
-def _exp(loss: float) -> float:
-    try:
-        return math.exp(loss)
-    except OverflowError:
-        return math.inf
+    return HeldOut(
+        loss=loss,
+        perplexity=perplexity_of(loss),
+        bits_per_byte=bits_per_byte(loss, tokens=all_tokens, text_bytes=all_bytes),
+        tokens=int(all_labels),
+    )
 
 
 def _failure(code: str, message: str, hint: str) -> TrainingFailure:

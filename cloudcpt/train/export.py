@@ -1,7 +1,7 @@
 """The final model: gathered, written beside its place, sealed, and moved there only when it is whole.
 
-    1 gather   every rank, tensor by tensor      full weights on rank 0, cast to the dtype of the export
-    2 write    rank 0, into scratch              weights, config, tokenizer, model card, provenance
+    1 gather   every rank, tensor by tensor      whole on rank 0, cast to the dtype of the export
+    2 write    rank 0, into scratch              weight file by weight file; config, tokenizer, card, provenance
     3 seal     wire.complete_model               manifest, then COMPLETE
     4 move     into the model folder             one rename, or file by file with COMPLETE last where it is a mount
 
@@ -9,26 +9,21 @@ The platform uploads whatever is in the model folder, also after a stop, so noth
 """
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from peft import PeftModel
 from safetensors.torch import save_file
-from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 
-from cloudcpt.errors import Blame
 from cloudcpt.plan.plan import Plan
-from cloudcpt.train.failures import TrainingFailure
-from cloudcpt.train.lora import adapter_weights, merged_weights
-from cloudcpt.wire import COMPLETE_FILE, METRICS_FILE, PLAN_FILE, PROVENANCE_DIR, Failure, MlFolder, complete_model
+from cloudcpt.train.gather import whole_adapter, whole_weights
+from cloudcpt.train.lora import base_of_adapter
+from cloudcpt.train.tensor_files import SHARD_BYTES, TensorFiles
+from cloudcpt.wire import COMPLETE_FILE, METRICS_FILE, PLAN_FILE, PROVENANCE_DIR, MlFolder, complete_model
 
 _FINISHED_DIR = "finished-model"
-_SHARD_SIZE = "5GB"
-_TEXTS_BYTES = 64 * 2**20
-"""Room for tokenizer, card and metrics beside the weights."""
-
 _COPIED = (
     "tokenizer*",
     "special_tokens_map.json",
@@ -43,46 +38,6 @@ _COPIED = (
     "USE_POLICY*",
 )
 """Files of the base model that belong to the new one unchanged."""
-
-
-def refuse_bad_target(plan: Plan, ml: MlFolder, parameters: int) -> None:
-    """Check, before anything is trained, that the model can be put where it belongs.
-
-    Args:
-        plan: Names the dtype of the export.
-        ml: Whose model folder.
-        parameters: Of the whole model.
-
-    Raises:
-        TrainingFailure: something is in the model folder already, or the disk has no room.
-    """
-    # Files, not folders: a fresh volume has `lost+found`.
-    if stale := next((path for path in ml.model.rglob("*") if path.is_file()), None):
-        raise _failure("CPT610", f"`{stale}` is in the model folder already", "start the job in a fresh folder")
-    needed = parameters * _dtype(plan).itemsize + _TEXTS_BYTES
-    ml.scratch.mkdir(parents=True, exist_ok=True)
-    if (free := shutil.disk_usage(ml.scratch).free) < needed:
-        message = f"the final model needs {needed / 1e9:.1f} GB, `{ml.scratch}` has {free / 1e9:.1f} GB"
-        raise _failure("CPT611", message, "give the job a larger volume")
-
-
-def gather_weights(model: PreTrainedModel, dtype: torch.dtype | None, *, keep: bool) -> dict[str, torch.Tensor]:
-    """Make every sharded tensor whole, one at a time; all ranks must take part.
-
-    Args:
-        model: Sharded.
-        dtype: To cast to; None keeps each tensor's own.
-        keep: Collect the tensors, on the CPU; false on the ranks that do not write.
-
-    Returns:
-        Full tensors by name; empty without `keep`.
-    """
-    weights = {}
-    for name, tensor in model.state_dict().items():
-        whole = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-        if keep:
-            weights[name] = whole.to("cpu", dtype or whole.dtype)
-    return weights
 
 
 def export_model(
@@ -108,42 +63,120 @@ def export_model(
         tokens: Tokens trained.
         is_main: Write, rather than only take part in the gathering.
     """
-    dtype = _dtype(plan)
-    weights = gather_weights(model, None if adapted else dtype, keep=is_main)
-    if not is_main:
-        return
     folder = ml.scratch / _FINISHED_DIR
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    write_model(
+        folder,
+        model,
+        adapted,
+        plan,
+        ml,
+        base=base,
+        card=card,
+        steps=plan.geometry.steps,
+        tokens=tokens,
+        is_main=is_main,
+    )
+    if is_main:
+        put_in_place(folder, ml.model)
+
+
+def write_model(
+    folder: Path,
+    model: PreTrainedModel,
+    adapted: PeftModel | None,
+    plan: Plan,
+    ml: MlFolder,
+    *,
+    base: Path,
+    card: str,
+    steps: int,
+    tokens: int,
+    is_main: bool,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
+    """Write a sealed model folder; every rank calls, rank 0 writes.
+
+    Args:
+        folder: Of the model; what is there already goes.
+        model: Sharded.
+        adapted: peft's view of it when it is trained with LoRA.
+        plan: The executed plan.
+        ml: Whose metrics.
+        base: Folder of the base model.
+        card: Text of README.md.
+        steps: Optimizer steps trained.
+        tokens: Tokens trained.
+        is_main: Write, rather than only take part in the gathering.
+        shard_bytes: Most bytes of one weight file.
+    """
+    if is_main:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
     if adapted is None or (plan.lora and plan.lora.merge):
-        whole = merged_weights(model, weights, dtype) if adapted else weights
-        _write_model(folder, model, whole, dtype)
+        _write_weights(folder, model, _dtype(plan), is_adapted=adapted is not None, keep=is_main, limit=shard_bytes)
     else:
-        _write_adapter(folder, adapted, weights, plan)
-    _write_texts(folder, base, plan, ml, card)
-    complete_model(folder, plan_hash=plan.hash, job_name=plan.job_name, steps=plan.geometry.steps, tokens=tokens)
-    put_in_place(folder, ml.model)
+        _write_adapter(folder, model, adapted, plan, keep=is_main)
+    if is_main:
+        _write_texts(folder, base, plan, ml, card)
+        complete_model(folder, plan_hash=plan.hash, job_name=plan.job_name, steps=steps, tokens=tokens)
 
 
-def _write_model(folder: Path, model: PreTrainedModel, weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> None:
-    """Write config.json and safetensors through an empty model of the same class.
+def _write_weights(
+    folder: Path, model: PreTrainedModel, dtype: torch.dtype, *, is_adapted: bool, keep: bool, limit: int
+) -> None:
+    """Write config.json and safetensors as an empty model of the same class would.
 
     The trained one has shards, hooks and perhaps adapters; the empty one has nothing that could leak into the files.
     """
+    empty = _empty_model(model, dtype)
+    tied = empty.all_tied_weights_keys if empty.config.tie_word_embeddings else {}
+    weights = whole_weights(model, dtype, left_out=tied, is_adapted=is_adapted, keep=keep)
+    if not keep:
+        for _ in weights:
+            pass
+        return
+    empty.config.save_pretrained(folder)
+    empty.generation_config.save_pretrained(folder)
+    shapes = {name: shape for name, shape in empty.state_dict().items() if name not in tied}
+    layout, stored_names = _stored(empty, shapes)
+    files = TensorFiles(folder, layout, shard_bytes=limit)
+    for name, tensor in weights:
+        files.add(stored_names[name], tensor)
+    files.finish()
+
+
+def _stored(empty: PreTrainedModel, shapes: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Give the tensors of the files by their names there, and the name there of each name in memory.
+
+    Some classes are stored under older names, GPT-NeoX for one. None of those that we train is stored in other tensors,
+    which would have to be there together to be converted.
+    """
+    layout = revert_weight_conversion(empty, dict(shapes))
+    names = {id(shape): name for name, shape in layout.items()}
+    assert names.keys() == {id(one) for one in shapes.values()}, f"`{empty.config.model_type}` is stored converted"
+    return layout, {name: names[id(shape)] for name, shape in shapes.items()}
+
+
+def _empty_model(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+    """Make a model of the same class on the meta device, with the config that belongs into the files."""
     config = type(model.config).from_dict(model.config.to_dict())
     with torch.device("meta"):
-        empty = AutoModelForCausalLM.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
-    tied = empty.all_tied_weights_keys if config.tie_word_embeddings else {}
-    kept = {name: tensor for name, tensor in weights.items() if name not in tied}
-    empty.save_pretrained(folder, state_dict=kept, max_shard_size=_SHARD_SIZE)
+        made = AutoModelForCausalLM.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
+    assert isinstance(made, PreTrainedModel), f"AutoModelForCausalLM made a {type(made).__name__}"
+    made.config.dtype = str(dtype).removeprefix("torch.")
+    made.config.architectures = [type(made).__name__]
+    return made
 
 
-def _write_adapter(folder: Path, adapted: PeftModel, weights: Mapping[str, torch.Tensor], plan: Plan) -> None:
+def _write_adapter(folder: Path, model: PreTrainedModel, adapted: PeftModel, plan: Plan, *, keep: bool) -> None:
+    weights = whole_adapter(model, adapted, keep=keep)
+    if not keep:
+        return
     config = adapted.peft_config["default"]
-    config.base_model_name_or_path = plan.model.name_or_path
+    config.base_model_name_or_path, config.revision = base_of_adapter(plan)
     config.inference_mode = True
     config.save_pretrained(str(folder))
-    save_file(adapter_weights(adapted, weights), folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
 
 
 def _write_texts(folder: Path, base: Path, plan: Plan, ml: MlFolder, card: str) -> None:
@@ -181,7 +214,3 @@ def _dtype(plan: Plan) -> torch.dtype:
     dtype = getattr(torch, plan.model.dtype)
     assert isinstance(dtype, torch.dtype), f"`{plan.model.dtype}` is not a dtype"
     return dtype
-
-
-def _failure(code: str, message: str, hint: str) -> TrainingFailure:
-    return TrainingFailure(Failure(code=code, blame=Blame.USER, message=message, hint=hint))

@@ -62,7 +62,7 @@ def failure_of(exc: BaseException) -> Failure:
     if isinstance(exc, CloudcptError):
         return _of_diagnostics(exc)
     trace = "".join(traceback.format_exception(exc)).rstrip()
-    known = _out_of_memory(exc) or _disk_full(exc)
+    known = _out_of_memory(exc) or _disk_full(exc) or _not_compiled(exc)
     if known is not None:
         return replace(known, detail=trace)
     if (echo := _peer_lost(exc)) is not None:
@@ -105,6 +105,16 @@ def _disk_full(exc: BaseException) -> Failure | None:
     where = f" while writing `{exc.filename}`" if isinstance(exc, OSError) and exc.filename else ""
     hint = "give the job a larger volume: it holds the inputs, 8 bytes per token of rows and twice the model"
     return Failure(code="CPT657", blame=Blame.USER, message=f"the disk is full{where}", hint=hint)
+
+
+def _not_compiled(exc: BaseException) -> Failure | None:
+    # By name, see above; whatever the compiler of torch runs into comes wrapped in one of its own exceptions.
+    if not any(kind.__module__ in ("torch._dynamo.exc", "torch._inductor.exc") for kind in type(exc).__mro__):
+        return None
+    reason = next((line for line in str(exc).splitlines() if line.strip()), type(exc).__name__)
+    hint = "set `compile: off`; and no layer can be compiled without a C++ compiler on the machine"
+    message = f"a decoder layer could not be compiled: {reason}"
+    return Failure(code="CPT643", blame=Blame.PLATFORM, message=message, hint=hint)
 
 
 def _peer_lost(exc: BaseException) -> Failure | None:

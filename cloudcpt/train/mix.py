@@ -98,22 +98,6 @@ def trained_tokens(plan: Plan, rows: Mapping[str, Rows], steps: int) -> dict[str
     return {channel: count * rows[channel].header.num_tokens // len(rows[channel]) for channel, count in used.items()}
 
 
-def count_in_words(source: Source, plan: Plan, rows: Mapping[str, Rows]) -> str:
-    """Say how much a source is, and how often the job goes over it; where the plan estimated, that is only known now.
-
-    Args:
-        source: One of the plan's.
-        plan: As for `make_mix`.
-        rows: By channel.
-    """
-    found = rows[source.channel]
-    words = f"{source.channel}: {len(found.documents)} documents, {found.header.num_tokens} tokens in {len(found)} rows"
-    if not source.exact:
-        words += f", estimated as {source.tokens} in {source.rows}"
-    used = make_mix(plan, rows).rows_used(plan.geometry.train_rows).get(source.channel)
-    return words if used is None else f"{words}, passed over {used / len(found):.3g} times"
-
-
 def _slot_weight(source: Source, rows: Rows) -> Fraction:
     assert len(rows) > 0, f"source `{source.name}` has no rows, which reading it should have refused"
     tokens_per_row = Fraction(rows.header.num_tokens, len(rows))

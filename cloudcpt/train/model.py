@@ -1,30 +1,37 @@
-"""The base model: found, read whole, refused when it is anything less than what the plan names.
+"""The base model: found, opened, refused when it is anything less than what the plan names.
 
-Weights are read on the CPU in the dtype in which they are stored, on every rank; `cloudcpt.train.shard` then keeps this
-rank's part and makes the float32 masters.
+Opening makes a model whose parameters have no storage, and says where their numbers lie: each rank reads its own part
+once the model is cut (`cloudcpt.train.weights`, `cloudcpt.train.shard`). What only transformers can read is read whole.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from cloudcpt.errors import Blame
 from cloudcpt.plan.plan import Plan
 from cloudcpt.train.architectures import architecture_of
 from cloudcpt.train.attention import IMPLEMENTATION
+from cloudcpt.train.bloom import keep_documents_apart
 from cloudcpt.train.failures import TrainingFailure
 from cloudcpt.train.rows import Rows
+from cloudcpt.train.weights import StoredTensor, matched_weights, stored_tensors
 from cloudcpt.wire import MODEL_CHANNEL, Failure, MlFolder
 
 _STAND_IN_DIR = "stand-in"
 _GATHERED_DIR = "base"
 
-_UNREADABLE = (OSError, ValueError, TypeError, RuntimeError, KeyError, SafetensorError, StrictDataclassError)
+_UNREADABLE = (OSError, ValueError, TypeError, RuntimeError, LookupError, SafetensorError, StrictDataclassError)
 """What transformers raises for a folder that is not a model; the last one for a config.json that makes no sense."""
 
 
@@ -54,20 +61,71 @@ def _is_scattered(plan: Plan) -> bool:
     return any(file.placed != file.name for file in plan.model.files)
 
 
-def load_model(folder: Path) -> PreTrainedModel:
-    """Read a causal language model from safetensors, with attention that keeps documents apart.
+@dataclass(frozen=True, kw_only=True)
+class OpenedModel:
+    """A base model before it is cut into shards.
+
+    Args:
+        model: With attention that keeps documents apart.
+        weights: Where the numbers of its parameters lie, by name; None when the model already has them.
+    """
+
+    model: PreTrainedModel
+    weights: dict[str, StoredTensor] | None
+
+
+def open_model(folder: Path) -> OpenedModel:
+    """Make the model of a folder, without its numbers where they can be read in parts.
 
     Raises:
         TrainingFailure: not readable, not of a supported class, or with weights missing or left over.
     """
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        architecture_of(config)
-        # `auto` believes this field before it looks at the weights, and float32 weights would lose half their digits.
-        config.dtype = None
+        config, stored = _config(folder), stored_tensors(folder)
+        # Buffers follow the dtype of the model, as they do when transformers loads it.
+        dtype = Counter(tensor.dtype for tensor in stored.values()).most_common(1)[0][0]
+        with parameters_without_storage():
+            model = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=IMPLEMENTATION)  # type: ignore[no-untyped-call]
+    except _UNREADABLE as exc:
+        raise _unreadable(f"the base model cannot be read: {exc}") from exc
+    weights = matched_weights(model, stored)
+    if weights is None:  # an old layout, or a fault: transformers knows the one and names the other
+        return OpenedModel(model=load_model(folder), weights=None)
+    for name, parameter in model.named_parameters():
+        parameter.data = parameter.data.to(weights[name].dtype)
+    return OpenedModel(model=_made_ours(model), weights=weights)
+
+
+@contextmanager
+def parameters_without_storage() -> Iterator[None]:
+    """Make every parameter that a module registers a shape without numbers; buffers are computed as always.
+
+    On the meta device buffers would have no numbers either, and tables such as those of the rotary embedding are in no
+    file. No random number is drawn for a parameter made here.
+    """
+
+    def drop(_module: nn.Module, _name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:
+        if parameter is None or parameter.is_meta:
+            return None  # nothing to replace
+        return nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
+
+    handle = register_module_parameter_registration_hook(drop)  # type: ignore[arg-type]  # it may return a parameter
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def load_model(folder: Path) -> PreTrainedModel:
+    """Read a causal language model whole, through transformers, in the dtype in which it is stored.
+
+    Raises:
+        TrainingFailure: not readable, not of a supported class, or with weights missing or left over.
+    """
+    try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(  # Any: declared as a model, a pair with this argument
             folder,
-            config=config,
+            config=_config(folder),
             dtype="auto",
             attn_implementation=IMPLEMENTATION,
             use_safetensors=True,
@@ -84,6 +142,19 @@ def load_model(folder: Path) -> PreTrainedModel:
     if foreign := sorted(report["unexpected_keys"]):
         raise _unreadable(f"config.json has no place for {len(foreign)} of the weights, such as `{foreign[0]}`")
     assert isinstance(model, PreTrainedModel), f"AutoModelForCausalLM made a {type(model).__name__}"
+    return _made_ours(model)
+
+
+def _config(folder: Path) -> PreTrainedConfig:
+    config: PreTrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    architecture_of(config)
+    # `auto` believes this field before it looks at the weights, and float32 weights would lose half their digits.
+    config.dtype = None
+    return config
+
+
+def _made_ours(model: PreTrainedModel) -> PreTrainedModel:
+    keep_documents_apart(model)
     # Two different embeddings stay two whatever config.json says, and the export goes by what it says.
     first, last = model.get_input_embeddings(), model.get_output_embeddings()  # type: ignore[no-untyped-call]
     model.config.tie_word_embeddings = last.weight is first.weight

@@ -5,23 +5,29 @@ written, so that a killed run keeps what it said. The loop measures a step's sec
 what belongs to a step; evaluations and the export therefore do not distort the numbers.
 
     {"kind": "run", schema_version, plan_hash, job_name, world_size, device, started_at}
-    {"kind": "step", step, loss, lr, grad_norm, tokens, tokens_per_s, tokens_per_s_per_process, seconds,
-                     data_wait_share, memory_bytes}
-    {"kind": "eval", set, step, loss, perplexity, tokens}
+    {"kind": "step", step, perplexity, and the fields of `cloudcpt.wire.Progress` but for `total_steps` and `eta_s`}
+    {"kind": "eval", set, step, loss, perplexity, bits_per_byte, change_nats, tokens}
     {"kind": "sample", step, prompt, text}
-    {"kind": "event", step, name, message}
+    {"kind": "source", channel, documents, tokens, rows, cut_documents, cut_tokens, padding_share, passes, origin}
+    {"kind": "mix", step, tokens: {channel: tokens trained}}
+    {"kind": "event", step, name, message, and for a `cloudcpt.wire.Finding` its numbers}
     {"kind": "end", step, outcome, seconds}
 
-In a step, `tokens` counts from the start of the run, `seconds` is the mean of the steps since the last line. In an
-evaluation, `tokens` are the labels that `loss` is the mean of. `seconds` of the end are those of the whole run.
-A number that is not finite is null: JSON has no other word for it.
+In a step, `tokens` counts from the start of the run; rates and shares are of the steps since the last line. In an
+evaluation, `tokens` are the labels that `loss` is the mean of, and `change_nats` is the loss minus the one before the
+first step: of the general set that is the forgetting. `seconds` of the end are those of the whole run. A number that
+is not finite or was not measured is null: JSON has no other word for either.
+
+Findings: a `spike` has loss, usual_loss, grad_norm, usual_grad_norm and places; a `skipped-step` loss, grad_norm, lr
+and places; the others have level, floor and peak of the loss. Places are the first dataset lines of the step's batch.
 """
 
 import json
 import math
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, Self
@@ -29,19 +35,14 @@ from typing import Literal, Self
 from torch.utils.tensorboard import SummaryWriter
 
 from cloudcpt.plan.plan import Plan
+from cloudcpt.train.evaluate import HeldOut
+from cloudcpt.train.gauges import Gauges
+from cloudcpt.train.source_counts import SourceCounts
+from cloudcpt.train.window import Standing, StepNumbers, Window
+from cloudcpt.train.work import Work
 from cloudcpt.wire import SCHEMA_VERSION, MlFolder, Progress, evaluation_line
 
 Outcome = Literal["completed", "stopped", "failed"]
-
-
-@dataclass(slots=True)
-class _Window:
-    """What was trained since the last line."""
-
-    steps: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    data_wait_s: float = 0.0
 
 
 class _Files:
@@ -49,6 +50,8 @@ class _Files:
 
     def __init__(self, ml: MlFolder) -> None:
         ml.metrics.parent.mkdir(parents=True, exist_ok=True)
+        self._ml = ml
+        self._settled = 0
         self._record = ml.metrics.open("w", encoding="utf-8")
         self.board = SummaryWriter(log_dir=str(ml.tensorboard))
 
@@ -57,10 +60,25 @@ class _Files:
         self._record.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
         self._record.flush()
 
-    def scalars(self, step: int, values: dict[str, float]) -> None:
+    def scalars(self, step: int, values: Mapping[str, object]) -> None:
         for name, value in values.items():
-            self.board.add_scalar(name, value, step)
+            if isinstance(value, int | float):
+                self.board.add_scalar(name, value, step)
         self.board.flush()
+
+    def settle(self) -> None:
+        self._settled = self._record.tell()
+
+    def settled(self) -> bytes:
+        return self._ml.metrics.read_bytes()[: self._settled]
+
+    def take_up(self, record: bytes, step: int) -> None:
+        self.close()
+        self._ml.metrics.write_bytes(record)
+        self._record = self._ml.metrics.open("a", encoding="utf-8")
+        self._settled = len(record)
+        # TensorBoard then leaves out what was written of the steps after this one.
+        self.board = SummaryWriter(log_dir=str(self._ml.tensorboard), purge_step=step + 1)
 
     def close(self) -> None:
         self._record.close()
@@ -83,7 +101,7 @@ class MetricsLog:
     def __init__(self, plan: Plan, ml: MlFolder, enabled: bool) -> None:
         self._plan = plan
         self._files = _Files(ml) if enabled else None
-        self._window = _Window()
+        self._window = Window()
         self._last_step = 0
         self._tokens = 0
         self._started = time.monotonic()
@@ -110,75 +128,68 @@ class MetricsLog:
     def step(
         self,
         step: int,
+        numbers: StepNumbers,
+        work: Work,
+        gauges: Gauges,
+        standing: Standing,
         *,
-        loss: float,
-        lr: float,
-        grad_norm: float,
-        tokens: int,
         seconds: float,
         data_wait_s: float,
-        memory_bytes: int,
     ) -> None:
         """Take the numbers of every step; write a line when one is due: first, last, every `log_every_steps`.
 
         Args:
             step: Optimizer steps completed, from 1.
-            loss: Mean negative log-likelihood per labelled token of the global batch, in nats.
-            lr: Learning rate that the step used.
-            grad_norm: Global norm before clipping.
-            tokens: Tokens of this step over all ranks, padding not counted.
+            numbers: What came out of it.
+            work: What it went through, on all ranks.
+            gauges: Instruments of this process.
+            standing: What the monitor says after it.
             seconds: Wall-clock seconds of the step.
-            data_wait_s: Those of them spent making batches.
-            memory_bytes: Peak memory so far of this rank's device.
+            data_wait_s: Those of them spent waiting for batches.
         """
         self._last_step = step
-        self._tokens += tokens
-        window = self._window
-        window.steps += 1
-        window.tokens += tokens
-        window.seconds += seconds
-        window.data_wait_s += data_wait_s
-        if self._files is None or not self._is_due(step):
+        self._tokens += int(work.tokens)
+        if self._files is None:
             return
-        self._window = _Window()
-        elapsed_s = max(window.seconds, 1e-9)  # a clock too coarse for a tiny step must not divide by zero
-        progress = Progress(
-            step=step,
-            loss=loss,
-            tokens_per_s=window.tokens / elapsed_s,
-            total_steps=self._plan.geometry.steps,
-            lr=lr,
-            grad_norm=grad_norm,
-            tokens=self._tokens,
-            eta_s=(self._plan.geometry.steps - step) * window.seconds / window.steps,
-        )
-        self._write_step(self._files, progress, window, memory_bytes)
+        self._window.add(work, gauges.read_gpu(), seconds=seconds, data_wait_s=data_wait_s)
+        if step in (1, self._plan.geometry.steps) or step % self._plan.log_every_steps == 0:
+            window, self._window = self._window, Window()
+            progress = window.progress(step, numbers, work, self._plan, gauges, standing, tokens=self._tokens)
+            self._write_step(self._files, progress)
 
-    def _is_due(self, step: int) -> bool:
-        return step in (1, self._plan.geometry.steps) or step % self._plan.log_every_steps == 0
-
-    def _write_step(self, files: _Files, progress: Progress, window: _Window, memory_bytes: int) -> None:
-        measured = {
-            "loss": progress.loss,
-            "lr": progress.lr,
-            "grad_norm": progress.grad_norm,
-            "tokens": progress.tokens,
-            "tokens_per_s": progress.tokens_per_s,
-            "tokens_per_s_per_process": progress.tokens_per_s / self._plan.world.size,
-            "seconds": window.seconds / window.steps,
-            "data_wait_share": window.data_wait_s / max(window.seconds, 1e-9),
-            "memory_bytes": memory_bytes,
-        }
-        files.record("step", step=progress.step, **measured)
-        files.scalars(progress.step, {f"train/{name}": value for name, value in measured.items()})
+    def _write_step(self, files: _Files, progress: Progress) -> None:
+        row = {"perplexity": progress.perplexity, **asdict(progress)}
+        for unrecorded in ("step", "total_steps", "eta_s"):
+            del row[unrecorded]
+        files.record("step", step=progress.step, **row)
+        files.scalars(progress.step, {f"train/{name}": value for name, value in row.items()})
         _say(progress.line())
 
-    def evaluation(self, set_name: str, step: int, loss: float, perplexity: float, tokens: int) -> None:
-        """Write one evaluation of a held-out set, `domain` or `general`; `tokens` are the labels it averages over."""
+    def evaluation(self, set_name: str, step: int, measured: HeldOut, before: HeldOut | None) -> None:
+        """Write one evaluation of a held-out set.
+
+        Args:
+            set_name: `domain` or `general`.
+            step: Optimizer steps completed.
+            measured: Its numbers.
+            before: Those before the first step; None when these are they.
+        """
+        if self._files is None:
+            return
+        shown = {
+            "loss": measured.loss,
+            "perplexity": measured.perplexity,
+            "bits_per_byte": measured.bits_per_byte,
+            "change_nats": measured.loss - (before or measured).loss,
+        }
+        self._files.record("eval", set=set_name, step=step, **shown, tokens=measured.tokens)
+        self._files.scalars(step, {f"eval/{set_name}_{name}": value for name, value in shown.items()})
+        _say(evaluation_line(set_name, step, **shown))
+
+    def source(self, counts: SourceCounts) -> None:
+        """Write what a source of the plan turned into."""
         if self._files is not None:
-            self._files.record("eval", set=set_name, step=step, loss=loss, perplexity=perplexity, tokens=tokens)
-            self._files.scalars(step, {f"eval/{set_name}_loss": loss, f"eval/{set_name}_perplexity": perplexity})
-            _say(evaluation_line(set_name, step, loss, perplexity))
+            self._files.record("source", **asdict(counts))
 
     def mix(self, step: int, tokens: dict[str, int]) -> None:
         """Write how many tokens of each source, by its channel, have been trained on."""
@@ -191,11 +202,32 @@ class MetricsLog:
             self._files.record("sample", step=step, prompt=prompt, text=text)
             self._files.board.add_text("sample", f"{prompt} **{text}**", step)
 
-    def event(self, step: int, name: str, message: str) -> None:
-        """Write something that happened once, such as the start of the export."""
+    def event(self, step: int, name: str, message: str, **numbers: object) -> None:
+        """Write something that happened once, such as the start of the export, with its numbers."""
         if self._files is not None:
-            self._files.record("event", step=step, name=name, message=message)
+            self._files.record("event", step=step, name=name, message=message, **numbers)
             _say(f"{name}: {message}")
+
+    def settle(self) -> None:
+        """Note that everything written so far belongs to steps that are complete."""
+        if self._files is not None:
+            self._files.settle()
+
+    def settled(self) -> bytes:
+        """Give the record as it was when it was settled last; empty where it is not written."""
+        return self._files.settled() if self._files is not None else b""
+
+    def take_up(self, record: bytes, step: int, tokens: int) -> None:
+        """Go on with the record of an attempt that was interrupted, in place of what this one has written.
+
+        Args:
+            record: As `settled` gave it.
+            step: Optimizer steps completed by then.
+            tokens: Tokens trained by then.
+        """
+        self._last_step, self._tokens = step, tokens
+        if self._files is not None:
+            self._files.take_up(record, step)
 
     def end(self, step: int, outcome: Outcome) -> None:
         """Write how the run ended, and close the files; a second end is not written."""

@@ -13,7 +13,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,14 @@ DOCUMENTS_FILE = "documents.npy"
 HEADER_FILE = "rows.json"
 
 
+ROWS_VERSION = 1
+"""Rows that were kept by another version are not reused. Raise it whenever the same documents become other rows: when
+`cloudcpt.dataset.records`, `cloudcpt.dataset.tokens`, `cloudcpt.plan.geometry.pack` or this layout changes."""
+
+Origin = Literal["tokenised", "reused", "repaired"]
+"""Made from text; taken from the rows kept on this machine; made from text because the kept ones were damaged."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RowsHeader:
     """What the arrays do not say.
@@ -33,13 +41,17 @@ class RowsHeader:
         seq_len_tokens: T, positions in a row.
         boundary_id: Ends each document and fills the padding.
         num_tokens: Token ids of all documents, boundary tokens included, padding not.
+        text_bytes: UTF-8 bytes of the text of all documents.
         files: Names of the source's files, relative to its channel.
+        origin: Where these rows come from.
     """
 
     seq_len_tokens: int
     boundary_id: int
     num_tokens: int
+    text_bytes: int
     files: tuple[str, ...]
+    origin: Origin
 
     def to_json(self) -> str:
         """Write the header as the text of `rows.json`."""
@@ -66,6 +78,18 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @property
+    def padding_share(self) -> float:
+        """Tell which share of all positions holds no token."""
+        return 1 - self.header.num_tokens / self.tokens.size
+
+    def count_cut(self) -> tuple[int, int]:
+        """Count the documents that are in more than one piece, and their tokens: one piece starts inside them."""
+        document, start, stop = self.pieces.T
+        is_cut = np.zeros(len(self.documents), dtype=np.bool_)
+        is_cut[document[start > 0]] = True
+        return int(is_cut.sum()), int((stop - start)[is_cut[document]].sum())
 
     def piece_lengths(self, row: int) -> npt.NDArray[np.int64]:
         """Count the tokens of each piece of a row, in order: [pieces of the row] int64."""

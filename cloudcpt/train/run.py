@@ -4,45 +4,51 @@ Every rank runs this whole file. Where ranks must act alike (stop, fail, finish)
 one writes for all, it is rank 0. Until the last call nothing on disk is a model.
 """
 
-import math
-import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 from transformers.utils import logging as transformers_logging
 
-from cloudcpt.errors import Blame
 from cloudcpt.plan.plan import Plan
 from cloudcpt.plan.schedule import learning_rate
-from cloudcpt.train.architectures import decoder_layers, refuse_stretching_positions
-from cloudcpt.train.batches import eval_batches, step_places, train_batches
+from cloudcpt.train.architectures import refuse_long_rows
+from cloudcpt.train.batches import eval_batches, train_batches
 from cloudcpt.train.card import model_card
-from cloudcpt.train.dropout import place_dropouts
+from cloudcpt.train.checkpoints import keep_checkpoint
 from cloudcpt.train.evaluate import HeldOut, evaluate
-from cloudcpt.train.export import export_model, refuse_bad_target
-from cloudcpt.train.failures import TrainingFailure
+from cloudcpt.train.export import export_model
+from cloudcpt.train.float8 import compare_losses
+from cloudcpt.train.gauges import find_gauges
 from cloudcpt.train.inputs import verify_inputs
-from cloudcpt.train.lora import add_lora
-from cloudcpt.train.loss import CausalLoss, chunk_tokens, model_inputs
-from cloudcpt.train.mix import count_in_words, trained_tokens
-from cloudcpt.train.model import gather_model, load_model, model_folder, refuse_unknown_tokens
+from cloudcpt.train.kernels import use_best_kernel
+from cloudcpt.train.lora import relative_rates
+from cloudcpt.train.loss import CausalLoss, model_inputs
+from cloudcpt.train.mix import trained_tokens
+from cloudcpt.train.model import OpenedModel, gather_model, model_folder, open_model, refuse_unknown_tokens
+from cloudcpt.train.monitor import Monitor, nothing_to_predict
 from cloudcpt.train.optim import clip_gradients, gradient_norm, make_optimizer, set_learning_rate
 from cloudcpt.train.pack import prepare_rows
+from cloudcpt.train.prefetch import prefetched
+from cloudcpt.train.probe import CudaMeter, build_what_fits
 from cloudcpt.train.progress import MetricsLog
-from cloudcpt.train.recompute import recompute_activations
+from cloudcpt.train.quantise import count_parameters
+from cloudcpt.train.recovery import Recovery
+from cloudcpt.train.room import refuse_bad_target, refuse_no_room
 from cloudcpt.train.rows import Rows
 from cloudcpt.train.sample import continue_prompt
-from cloudcpt.train.shard import shard
+from cloudcpt.train.saved_state import Position
+from cloudcpt.train.source_counts import count_sources
 from cloudcpt.train.stand_in import build_stand_in
+from cloudcpt.train.startup import StartUp
 from cloudcpt.train.stop import stop_requested
-from cloudcpt.train.world import World, joined_world, seed_alike, seed_apart
-from cloudcpt.wire import Failure, MlFolder
-
-_PLACES_SHOWN = 3
-"""Dataset lines named when a step fails."""
+from cloudcpt.train.window import StepNumbers
+from cloudcpt.train.work import work_of
+from cloudcpt.train.world import World, joined_world, seed_apart
+from cloudcpt.wire import MlFolder
 
 
 class _Stopped(Exception):
@@ -64,7 +70,9 @@ def train(plan: Plan, ml: MlFolder) -> Literal["completed", "stopped"]:
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a log is not a terminal
     geometry, schedule = plan.geometry, plan.schedule
+    start_up = StartUp()
     with joined_world(plan.world) as world, MetricsLog(plan, ml, enabled=world.is_main) as log:
+        start_up.ends("process group")
         # The inputs are the planned ones, and become rows once per node.
         base = model_folder(plan, ml)
         if world.is_node_main:
@@ -72,42 +80,70 @@ def train(plan: Plan, ml: MlFolder) -> Literal["completed", "stopped"]:
             gather_model(plan, ml)
             if plan.model.stand_in:
                 build_stand_in(base, seed=plan.seed, context_tokens=geometry.seq_len_tokens)
+        start_up.ends("inputs verified")
         rows = prepare_rows(plan, ml, tokenizer_folder=base, is_node_main=world.is_node_main, barrier=world.barrier)
-        for source in plan.sources:
-            log.event(0, "data", count_in_words(source, plan, rows))
+        for source, counts in count_sources(plan, rows):
+            log.event(0, "data", counts.in_words(source))
+            log.source(counts)
+        start_up.ends("rows")
 
-        # The model: whole on every rank, adapted, then cut into shards. The order matters, see each module.
-        seed_alike(plan.seed)
-        model = load_model(base)
-        if world.is_main:
-            refuse_bad_target(plan, ml, model.num_parameters())
-            refuse_unknown_tokens(model, rows)
-            refuse_stretching_positions(model.config, geometry.seq_len_tokens)
-        adapted = add_lora(model, plan.lora) if plan.lora else None
-        place_dropouts(model, plan.dropouts)
-        if plan.memory.activations == "recompute":
-            for layer in decoder_layers(model):
-                recompute_activations(layer)
-        loss_of = CausalLoss(model, chunk_tokens=chunk_tokens(model.config.vocab_size))
-        loss_of.train()  # transformers loads for inference, with every dropout off
-        shard(loss_of, plan.world, world)
+        # The model, adapted and cut into shards; each rank reads its own part of the weights.
+        first_batches = next(train_batches(plan, rows, rank=world.rank, world_size=world.size))
+        meter = CudaMeter(world.device) if world.device.type == "cuda" else None
+        open_base = partial(_open_base, base, plan, ml, rows, world, log)
+        built = build_what_fits(open_base, plan, world, first_batches[0], log, meter)
+        if built.rounding:
+            log.event(0, "float8", compare_losses(built.loss, built.rounding, first_batches, world).in_words())
+        loss_of = built.loss
         parameters = [parameter for parameter in loss_of.parameters() if parameter.requires_grad]
-        optimizer = make_optimizer(parameters, plan.optimizer)
+        optimizer = make_optimizer(parameters, plan.optimizer, relative_rates(built.model, plan))
         seed_apart(plan.seed, world.rank)
         log.event(0, "model", _described(loss_of))
+        if world.is_node_main:
+            refuse_no_room(plan, ml, built.model)
+        gauges = find_gauges(built.model, plan, world.device)
+        if gauges.remarks:
+            log.event(0, "gauges", "; ".join(gauges.remarks))
+        recovery = Recovery(plan, ml, world, loss_of, optimizer, rows, log)
+        resumed = recovery.resume()
+        start_up.ends("model")
 
         def go_on() -> None:
             """Stop all ranks at the same place when any of them was asked to."""
             if world.any(stop_requested(ml)):
                 raise _Stopped
 
-        completed_steps, seen_tokens = 0, 0
+        completed_steps, seen_tokens = (resumed.steps, resumed.tokens) if resumed else (0, 0)
+        before = dict(resumed.before) if resumed else {}
+        monitor = Monitor(plan, rows, log, skipped=resumed.skipped_steps if resumed else 0)
+        if resumed:
+            monitor.recall(resumed.watched)
         try:
-            before = _measure(loss_of, plan, rows, world, log, completed_steps, pause=go_on)
-            _write_samples(loss_of, plan, base / "tokenizer.json", world, log, completed_steps, pause=go_on)
+            if resumed is None:
+                before = _measure(loss_of, plan, rows, world, log, completed_steps, before, pause=go_on)
+                _write_samples(loss_of, plan, base / "tokenizer.json", world, log, completed_steps, pause=go_on)
 
-            steps = train_batches(plan, rows, rank=world.rank, world_size=world.size)
+            start_up.ends("first evaluation")
+            steps = prefetched(
+                train_batches(plan, rows, rank=world.rank, world_size=world.size, first_step=completed_steps),
+                world.device,
+            )
             while completed_steps < geometry.steps:
+                # What is due between two steps comes before the next one: a job that goes on begins with it.
+                if _is_due(plan.evaluation.every_steps, completed_steps):
+                    _measure(loss_of, plan, rows, world, log, completed_steps, before, pause=go_on)
+                if _is_due(plan.checkpoints.every_steps, completed_steps):
+                    keep_checkpoint(
+                        built.model,
+                        built.adapted,
+                        plan,
+                        ml,
+                        world,
+                        log,
+                        base=base,
+                        steps=completed_steps,
+                        tokens=seen_tokens,
+                    )
                 go_on()
                 started = time.perf_counter()
                 batches = next(steps)
@@ -116,57 +152,66 @@ def train(plan: Plan, ml: MlFolder) -> Literal["completed", "stopped"]:
                 # Sums of token losses, divided once by the labels of all ranks. FSDP averages gradients over ranks,
                 # hence the factor `world.size`. Every micro-batch reduces its gradients: holding them back until the
                 # last one would keep a whole float32 gradient on each GPU.
-                labels, tokens = world.sum(
-                    sum(batch.num_labels for batch in batches), sum(batch.num_tokens for batch in batches)
-                )
-                if labels == 0:
-                    raise _nothing_to_predict(plan, rows, completed_steps)
+                work = work_of(batches, gauges.flops, world)
+                if work.labels == 0:
+                    raise nothing_to_predict(plan, rows, completed_steps + 1)
                 loss_sum = torch.zeros((), device=world.device)
                 for batch in batches:
                     loss = loss_of(**model_inputs(batch, world.device))
-                    (loss * (world.size / labels)).backward()
+                    (loss * (world.size / work.labels)).backward()
                     loss_sum += loss.detach()
 
-                # Loss and norm are the same numbers on every rank, so all ranks stop here or none does.
-                mean_loss = world.sum(float(loss_sum))[0] / labels
+                # Loss and norm are the same numbers on every rank, so all ranks move here or none does.
+                mean_loss = world.sum(float(loss_sum))[0] / work.labels
                 norm = gradient_norm(parameters)
                 lr = learning_rate(schedule, completed_steps)
-                if not (math.isfinite(mean_loss) and torch.isfinite(norm)):
-                    raise _not_finite(plan, rows, completed_steps, mean_loss, lr)
-
-                clip_gradients(parameters, norm, plan.optimizer.max_grad_norm)
-                set_learning_rate(optimizer, lr)
-                optimizer.step()
+                numbers = StepNumbers(loss=mean_loss, grad_norm=float(norm), lr=lr)
+                completed_steps += 1
+                if numbers.are_finite:
+                    clip_gradients(parameters, norm, plan.optimizer.max_grad_norm)
+                    set_learning_rate(optimizer, lr)
+                    optimizer.step()
+                    monitor.step(completed_steps, numbers)
+                else:
+                    monitor.leave_out(completed_steps, numbers)
                 optimizer.zero_grad()
 
-                completed_steps += 1
-                seen_tokens += int(tokens)
+                seen_tokens += int(work.tokens)
                 log.step(
                     completed_steps,
-                    loss=mean_loss,
-                    lr=lr,
-                    grad_norm=float(norm),
-                    tokens=int(tokens),
+                    numbers,
+                    work,
+                    gauges,
+                    monitor.standing,
                     seconds=time.perf_counter() - started,
                     data_wait_s=data_ready - started,
-                    memory_bytes=_peak_memory_bytes(world),
                 )
-                every = plan.evaluation.every_steps
-                if every and completed_steps % every == 0 and completed_steps < geometry.steps:
-                    _measure(loss_of, plan, rows, world, log, completed_steps, pause=go_on)
+                if start_up.is_running:
+                    start_up.ends("first step")
+                    log.event(completed_steps, "start-up", start_up.in_words(), seconds=start_up.seconds)
+                recovery.step_done(
+                    Position(
+                        steps=completed_steps,
+                        tokens=seen_tokens,
+                        skipped_steps=monitor.standing.skipped,
+                        watched=monitor.memory(),
+                        before=before,
+                    )
+                )
         except _Stopped:
+            recovery.save()
             log.end(completed_steps, "stopped")
             return "stopped"
 
         log.mix(completed_steps, trained_tokens(plan, rows, completed_steps))
 
         # Every step is done: from here on a wish to stop is fulfilled fastest by finishing.
-        after = _measure(loss_of, plan, rows, world, log, completed_steps, pause=lambda: None)
+        after = _measure(loss_of, plan, rows, world, log, completed_steps, before, pause=lambda: None)
         _write_samples(loss_of, plan, base / "tokenizer.json", world, log, completed_steps, pause=lambda: None)
         log.event(completed_steps, "export", f"writing the final model in {plan.model.dtype}")
         export_model(
-            model,
-            adapted,
+            built.model,
+            built.adapted,
             plan,
             ml,
             base=base,
@@ -174,8 +219,30 @@ def train(plan: Plan, ml: MlFolder) -> Literal["completed", "stopped"]:
             tokens=seen_tokens,
             is_main=world.is_main,
         )
+        recovery.forget()
         log.end(completed_steps, "completed")
     return "completed"
+
+
+def _is_due(every: int, completed_steps: int) -> bool:
+    """Tell whether something that is done every so many steps is to be done now; 0 is never."""
+    return every > 0 and completed_steps > 0 and completed_steps % every == 0
+
+
+def _open_base(
+    base: Path, plan: Plan, ml: MlFolder, rows: dict[str, Rows], world: World, log: MetricsLog
+) -> OpenedModel:
+    """Open the base model and find its fastest attention, or refuse what the job would make of it."""
+    opened = open_model(base)
+    if world.is_main:
+        refuse_bad_target(plan, ml, opened.model.num_parameters())
+        refuse_unknown_tokens(opened.model, rows)
+        refuse_long_rows(opened.model.config, plan.geometry.seq_len_tokens)
+    if opened.weights is None:
+        log.event(0, "model", "its weights are in a layout that every process has to read whole")
+    if world.device.type == "cuda":
+        log.event(0, "attention", use_best_kernel(opened.model.config, world.device))
+    return opened
 
 
 def _measure(
@@ -185,10 +252,11 @@ def _measure(
     world: World,
     log: MetricsLog,
     step: int,
+    before: Mapping[str, HeldOut],
     *,
     pause: Callable[[], None],
 ) -> dict[str, HeldOut]:
-    """Evaluate every held-out set of the plan and log it, by set name."""
+    """Evaluate every held-out set of the plan and log it beside what it was before, by set name."""
     measured = {}
     for source in plan.sources_of("validation", "general_validation"):
         batches = eval_batches(
@@ -199,7 +267,7 @@ def _measure(
             world_size=world.size,
         )
         held_out = evaluate(loss_of, source.name, batches, world, pause)
-        log.evaluation(source.name, step, held_out.loss, held_out.perplexity, held_out.tokens)
+        log.evaluation(source.name, step, held_out, before.get(source.name))
         measured[source.name] = held_out
     return measured
 
@@ -222,33 +290,5 @@ def _write_samples(
 
 
 def _described(loss_of: CausalLoss) -> str:
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in loss_of.parameters()]
-    learning = sum(size for size, learns in sizes if learns)
-    return f"{sum(size for size, _ in sizes)} parameters, {learning} of them learn"
-
-
-def _nothing_to_predict(plan: Plan, rows: dict[str, Rows], completed_steps: int) -> TrainingFailure:
-    places = _places(plan, rows, completed_steps)
-    message = f"step {completed_steps + 1} has no token that follows another; its batch begins with {places}"
-    hint = "set `max_length` to 2 or more, and give documents of ordinary length"
-    return TrainingFailure(Failure(code="CPT612", blame=Blame.USER, message=message, hint=hint))
-
-
-def _not_finite(plan: Plan, rows: dict[str, Rows], completed_steps: int, loss: float, lr: float) -> TrainingFailure:
-    value = "the gradient" if math.isfinite(loss) else f"the loss (`{loss}`)"
-    places = _places(plan, rows, completed_steps)
-    message = (
-        f"{value} is not finite at step {completed_steps + 1}, learning rate {lr:g}; its batch begins with {places}"
-    )
-    hint = "lower `lr`, raise `warmup_steps`, or look at these lines; no model was saved"
-    return TrainingFailure(Failure(code="CPT604", blame=Blame.USER, message=message, hint=hint))
-
-
-def _places(plan: Plan, rows: dict[str, Rows], completed_steps: int) -> str:
-    return ", ".join(f"`{place}`" for place in step_places(plan, rows, completed_steps)[:_PLACES_SHOWN])
-
-
-def _peak_memory_bytes(world: World) -> int:
-    if world.device.type == "cuda":
-        return torch.cuda.max_memory_allocated(world.device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+    parameters, learning = count_parameters(loss_of)
+    return f"{parameters} parameters, {learning} of them learn"

@@ -41,9 +41,10 @@ def continue_prompt(
     ids = ids or ends[:1]
     start = len(ids)
     model.eval()
-    for _ in range(length):
-        pause()
-        ids.append(_next_token(model, ids, world.device))
+    with torch.compiler.set_stance("force_eager"):  # every token makes another length, and none is worth compiling for
+        for _ in range(length):
+            pause()
+            ids.append(_next_token(model, ids, world.device))
     model.train()
     written = ids[start:]
     stop = next((place for place, token in enumerate(written) if token in ends), length)
@@ -55,7 +56,7 @@ def _next_token(model: CausalLoss, ids: list[int], device: torch.device) -> int:
     tokens = torch.tensor([ids], device=device)  # [1, T]
     positions = torch.arange(len(ids), device=device)[None]
     bounds = torch.tensor([0, len(ids)], dtype=torch.int32, device=device)
-    logits = model(tokens, positions, bounds, (len(ids),), labels=None)  # [1, V]
+    logits = model(tokens, positions, bounds, labels=None)  # [1, V]
     return int(logits.argmax())
 
 

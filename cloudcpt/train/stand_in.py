@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -43,7 +44,11 @@ def build_stand_in(folder: Path, *, seed: int, context_tokens: int) -> None:
             dtype=torch.float32,
         )
     )
-    model.save_pretrained(folder)
+    # Not `model.save_pretrained`, which writes on rank 0 only: every machine makes its own.
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    weights = {name: tensor for name, tensor in model.state_dict().items() if name not in model.all_tied_weights_keys}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -11,7 +11,7 @@ import signal
 from types import FrameType
 
 from cloudcpt.errors import Blame
-from cloudcpt.wire import Failure, MlFolder, commit_text
+from cloudcpt.wire import Failure, MlFolder, commit_text, recovery_steps
 
 STOPPED = "CPT660"
 """Code of a run that ended because it was asked to."""
@@ -53,7 +53,9 @@ def stop_failure(ml: MlFolder, step: int | None) -> Failure:
     """
     where = "" if step is None else f" after step {step}"
     message = f"stopped by {_reason(ml)}{where}; no model was saved"
-    return Failure(code=STOPPED, blame=Blame.USER, message=message)
+    states = recovery_steps(ml)
+    way_on = f"; `cloudcpt resume` goes on after step {states[-1]}" if states else ""
+    return Failure(code=STOPPED, blame=Blame.USER, message=message + way_on)
 
 
 def killed_failure(ml: MlFolder, grace_s: float) -> Failure:

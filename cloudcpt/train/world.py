@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,6 +18,8 @@ from cloudcpt.errors import Blame
 from cloudcpt.plan.plan import World as PlannedWorld
 from cloudcpt.train.failures import TrainingFailure
 from cloudcpt.wire import Failure
+
+T = TypeVar("T")
 
 _COLLECTIVE_TIMEOUT = timedelta(minutes=10)
 """A step is seconds; a rank that is ten minutes late is lost."""
@@ -62,6 +65,12 @@ class World:
         totals = torch.tensor(values, dtype=torch.float64)
         dist.all_reduce(totals)
         return totals.tolist()
+
+    def gathered(self, value: T) -> list[T]:
+        """Give every rank the values of all, in the order of the ranks."""
+        values: list[Any] = [None] * self.size  # torch has no type for what it fills in
+        dist.all_gather_object(values, value, group=self.patient)
+        return values
 
     def any(self, flag: bool) -> bool:
         """Say on every rank whether the flag is set on at least one."""

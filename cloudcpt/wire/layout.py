@@ -84,3 +84,8 @@ class MlFolder:
     def scratch(self) -> Path:
         """Hold what only this run needs, such as tokenised rows; never uploaded."""
         return self.root / "tmp"
+
+    @property
+    def row_cache(self) -> Path:
+        """Lead to the rows that this machine keeps between jobs; not there on a machine that only lives for one job."""
+        return self.scratch / "row-cache"

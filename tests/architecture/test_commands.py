@@ -8,9 +8,14 @@ import click
 import pytest
 
 import cloudcpt.cli
+from cloudcpt.cli import model
 from cloudcpt.cli.main import COMMANDS, command_module
 
 MODULES = {f"cloudcpt.cli.{path.stem}" for path in Path(cloudcpt.cli.__file__).parent.glob("*.py")}
+IN_TABLES = [
+    *(command_module(name) for name in COMMANDS),
+    *(model.command_module(name) for name in model.COMMANDS),
+]
 
 
 def commands_of(module: str) -> list[click.Command]:
@@ -18,13 +23,13 @@ def commands_of(module: str) -> list[click.Command]:
     return [command for name, command in found if name == "command"]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_of_the_table_has_a_module_with_help(name: str) -> None:
-    (command,) = commands_of(command_module(name))
+@pytest.mark.parametrize("module", IN_TABLES)
+def test_every_command_of_a_table_has_a_module_with_help(module: str) -> None:
+    (command,) = commands_of(module)
     assert command.help
     assert all(option.help for option in command.params if isinstance(option, click.Option))
 
 
-def test_every_module_with_a_command_is_in_the_table() -> None:
+def test_every_module_with_a_command_is_in_a_table() -> None:
     modules = {module for module in MODULES - {"cloudcpt.cli.__init__"} if commands_of(module)}
-    assert modules == {command_module(name) for name in COMMANDS}
+    assert modules == set(IN_TABLES)

@@ -54,6 +54,11 @@ class FakeCloudJobs:
         self.remember(plan)
         return made
 
+    def resume(self, name: str) -> Submission:
+        self._call(f"resume {name}")
+        self.records.write(replace(self._record(name), ended=None))
+        return self.jobs.resume(name)
+
     def status(self, name: str) -> JobStatus:
         self._call(f"status {name}")
         if name in self.elsewhere:
@@ -82,6 +87,9 @@ class FakeCloudJobs:
 
     def copy(self, name: str, folder: Path) -> None:
         FakeModels(self.jobs, self.state).copy(name, folder)
+
+    def copy_checkpoint(self, name: str, step: int, folder: Path) -> None:
+        raise NotImplementedError("no command test needs the checkpoints of a job in the cloud")
 
     def remember(self, plan: Plan, **changes: Any) -> CloudRecord:
         made = record_of(plan, plan.job_name, attempt=1, account_id=ACCOUNT, created_at=time.time(), is_confirmed=True)

@@ -1,12 +1,14 @@
 """`clean` finds what nobody will finish, touches nothing else, and asks before it is gone."""
 
 import json
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from cloudcpt.cli.places import Places
+from cloudcpt.dataset.row_cache import RowCache
 from cloudcpt.errors import SetupError, error
 from cloudcpt.jobs.journal import JournalEntry, UploadJournal
 from cloudcpt.local.engine import LocalEngine
@@ -162,3 +164,57 @@ def test_nothing_goes_without_an_answer(region: FakeRegion) -> None:
 def test_a_span_that_is_none_is_a_usage_error(region: FakeRegion, span: str) -> None:
     shown = run(places_with(region), "clean", PLACE, "--older-than", span)
     assert (shown.code, "no time span such as" in shown.err) == (2, True)
+
+
+# --- the rows that jobs on this machine share -------------------------------------------------------------------
+
+
+def keep_rows(region: FakeRegion, key: str, *, unused_for_s: float = 0.0) -> None:
+    root = region.jobs.state / "rows"
+    root.mkdir(parents=True, exist_ok=True)
+    made = region.jobs.state / f"made-{key}"
+    made.mkdir()
+    (made / "tokens.npy").write_bytes(b"x" * 3000)
+    RowCache(root).keep(key, made)
+    used_at = time.time() - unused_for_s
+    os.utime(root / key / "seal.json", (used_at, used_at))
+
+
+def keys(region: FakeRegion) -> set[str]:
+    return {one.key for one in RowCache(region.jobs.state / "rows").kept()}
+
+
+def test_the_rows_that_jobs_keep_are_mentioned_and_removed_on_request(region: FakeRegion) -> None:
+    keep_rows(region, "a" * 64)
+    keep_rows(region, "b" * 64)
+    said = run(places_with(region), "clean", PLACE, "--yes").err
+    assert "kept for later jobs: 2 sets of tokenised rows, 6.1 KiB" in said
+    assert "`cloudcpt clean --rows` removes them" in said
+    shown = run(places_with(region), "clean", "--rows", "--dry-run")
+    assert "aaaaaaaaaa " in shown.out
+    assert "to remove: 2 sets of rows, 6.1 KiB" in shown.err
+    assert len(keys(region)) == 2
+    assert "removed: 2 sets of rows" in run(places_with(region), "clean", "--rows", "--yes").err
+    assert keys(region) == set()
+    assert "nothing to remove" in run(places_with(region), "clean", "--rows", "--yes").err
+    assert "kept for later jobs" not in run(places_with(region), "clean", PLACE, "--yes").err
+
+
+def test_rows_are_not_removed_when_nobody_answers(region: FakeRegion) -> None:
+    keep_rows(region, "a" * 64)
+    done = run(places_with(region), "clean", "--rows")
+    assert done.code == 2
+    assert len(keys(region)) == 1
+
+
+def test_rows_that_were_used_lately_stay_when_a_span_is_given(region: FakeRegion) -> None:
+    keep_rows(region, "old", unused_for_s=7200)
+    keep_rows(region, "new")
+    done = run(places_with(region), "clean", "--rows", "--yes", "--older-than", "1h", "--output", "json")
+    document = json.loads(done.out)
+    assert (document["removed"], [row["key"] for row in document["rows"]]) == (True, ["old"])
+    assert keys(region) == {"new"}
+
+
+def test_rows_are_on_this_machine_and_at_no_other_place(region: FakeRegion) -> None:
+    assert run(places_with(region), "clean", PLACE, "--rows").code == 2

@@ -48,18 +48,33 @@ def test_every_model_is_listed(cloudcpt: Cloudcpt) -> None:
     assert all(row["source"] and row["date"] for row in answer["models"])
 
 
-def test_models_say_whether_they_can_be_trained(cloudcpt: Cloudcpt) -> None:
+def test_models_say_on_what_their_type_was_tested(cloudcpt: Cloudcpt) -> None:
     said = {
-        row["model_type"]: row["trains"] for row in json.loads(cloudcpt("models", "--output", "json").out)["models"]
+        row["model_type"]: row["tested"] for row in json.loads(cloudcpt("models", "--output", "json").out)["models"]
     }
     assert {name for name, words in said.items() if words == "at AWS"} == {n for n in said if n.startswith("amazon.")}
-    assert {name for name, words in said.items() if words == "no"} == {
-        "gemma-2-2b", "gemma-2-9b", "bloomz-560m", "bloom-7b1", "gpt2"
-    }  # fmt: skip
-    assert (said["llama-3.1-8b"], said["hf"]) == ("yes", "by type")
+    assert {name for name, words in said.items() if words == "by type"} == {"hf"}
+    assert set(said.values()) == {"at AWS", "by type", "tiny, CPU"}
     header, *rows = cloudcpt("models").out.splitlines()
-    at = header.index("trains")
+    at = header.index("tested")
     assert [row[at:].startswith(said[row.split()[0]] + "  ") for row in rows] == [True] * len(said)
+
+
+def test_one_model_is_shown_with_all_that_is_known(cloudcpt: Cloudcpt) -> None:
+    lines = cloudcpt("models", "bloomz-560m").out.splitlines()
+    assert "parameters         559,214,592" in lines
+    assert "tuned              yes" in lines
+    assert any(line.startswith("languages          46 natural languages, Chinese, ") for line in lines)
+    assert not any(line.startswith("generation") for line in lines), "of Nova"
+    (row,) = json.loads(cloudcpt("models", "bloomz-560m", "--output", "json").out)["models"]
+    assert row["tuned"] is True
+
+
+def test_an_unknown_model_is_a_usage_error_that_names_the_nearest(cloudcpt: Cloudcpt) -> None:
+    shown = cloudcpt("models", "bloomz")
+    assert shown.code == 2
+    assert "did you mean `bloomz-560m`?" in shown.err
+    assert "calls any other model `hf`" in cloudcpt("models", "xyz").err
 
 
 def test_every_instance_type_is_listed_with_the_source_of_its_price(cloudcpt: Cloudcpt) -> None:

@@ -117,7 +117,7 @@ def test_the_version_is_data(cloudcpt: Cloudcpt) -> None:
     assert cloudcpt("--version").out == f"cloudcpt {__version__}\n"
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("valdate", "validate"), ("staus", "status"), ("model", "models")])
+@pytest.mark.parametrize(("typed", "meant"), [("valdate", "validate"), ("staus", "status"), ("modles", "models")])
 def test_an_unknown_command_suggests_the_one_that_was_meant(cloudcpt: Cloudcpt, typed: str, meant: str) -> None:
     shown = cloudcpt(typed)
     assert (shown.code, shown.out) == (2, "")

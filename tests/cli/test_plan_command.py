@@ -125,7 +125,7 @@ def test_data_that_cannot_be_read_is_assumed_on_request_and_marked(cloudcpt: Clo
     assert "note[CPT571] assumed, not read: 100,000 full rows of 64 tokens for `" in shown.err
     assert "CPT395" not in shown.err
     assert shown.out.startswith("demo, with assumed data  hyperpod")
-    assert "domain (assumed)  train      -          -  6.40 M  100,000  100.0%    1.00\n" in shown.out
+    assert "domain (assumed)  train      -          -  6.40 M  100,000    -        -  100.0%    1.00\n" in shown.out
     assert "3,125 by max_epochs" in shown.out
     assert "cloudcpt submit" not in shown.err, "there is no job in it"
 
@@ -193,7 +193,7 @@ def view(plan: Plan, capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_memory_is_shown_by_term_and_against_the_capacity(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     terms = (MemoryTerm(name="weights", size_bytes=5 * 10**8), MemoryTerm(name="activations", size_bytes=35 * 10**8))
-    fit = MemoryFit(terms=terms, total_bytes=4 * 10**9, capacity_bytes=8 * 10**9, activations="recompute")
+    fit = MemoryFit(terms=terms, total_bytes=4 * 10**9, capacity_bytes=8 * 10**9, activations="full")
     shown = view(replace(plan, memory=fit), capsys)
     assert "memory  4.0 GB of 8.0 GB (50%) on each GPU, estimated\n" in shown
     assert "        500.0 MB  weights\n          3.5 GB  activations\n" in shown
@@ -222,10 +222,21 @@ def test_no_price_is_told_apart_from_no_charge(plan: Plan) -> None:
 
 
 def test_lora_and_stand_in_are_told(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
-    lora = Lora(rank=8, alpha=16.0, dropout=0.0, target_modules=("all-linear",), rslora=False, merge=False)
+    lora = Lora(
+        rank=8,
+        alpha=16.0,
+        dropout=0.0,
+        target_modules=("all-linear",),
+        rslora=False,
+        merge=False,
+        bits=0,
+        embedding_lr=0.0,
+    )
     shown = view(replace(plan, lora=lora, model=replace(plan.model, stand_in=True)), capsys)
     assert "LoRA rank 8, alpha 16, on all-linear; adapter alone at the end" in shown
     assert "REHEARSAL on a tiny random stand-in" in shown
+    shown = view(replace(plan, lora=replace(lora, bits=4, embedding_lr=1e-5)), capsys)
+    assert "on all-linear; embeddings too, up to 1e-05; frozen weights in 4 bits; adapter alone" in shown
 
 
 def test_estimated_counts_are_marked_and_rounded(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,6 +265,15 @@ def test_sources_have_their_share_and_their_passes(plan: Plan, capsys: pytest.Ca
     assert rows["validation"][-2:] == ["-", "-"]
 
 
+def test_what_packing_costs_is_shown_for_every_source(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows of 32 tokens: 900 tokens in 30 rows leave 6.2% empty, and a third of them is in documents that are cut."""
+    (domain,) = plan.sources
+    counted = replace(domain, tokens=900, rows=30, cut_documents=2, cut_tokens=300)
+    exact, estimated = (view(replace(plan, sources=(replace(counted, exact=how),)), capsys) for how in (True, False))
+    assert "  900    30  33%     6.2%  " in exact
+    assert "  ~900   ~30  ~33%    ~6.2%  " in estimated
+
+
 def test_padding_of_uneven_parts_is_shown(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     uneven = replace(
         plan,
@@ -261,7 +281,7 @@ def test_padding_of_uneven_parts_is_shown(plan: Plan, capsys: pytest.CaptureFixt
         geometry=replace(plan.geometry, global_batch_rows=8, micro_batch_rows=3, accumulation=1),
     )
     assert "per step = 3 processes x 3 rows x 1 pass, 11% padding\n" in view(uneven, capsys)
-    assert "padding" not in view(plan, capsys)
+    assert "% padding" not in view(plan, capsys)
 
 
 @pytest.mark.parametrize(

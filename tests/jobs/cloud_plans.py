@@ -64,6 +64,8 @@ def source(channel: str, *files: DataFile, role: str = "train") -> Source:
         documents=1,
         tokens=96,
         rows=3,
+        cut_documents=0,
+        cut_tokens=0,
         exact=True,
         weight=1.0 if role == "train" else 0.0,
     )

@@ -106,6 +106,26 @@ def test_a_failed_job_says_why_and_stays_until_it_is_replaced(place_where_a_job,
     assert place.jobs.status(again.name).plan_hash == plan.hash
 
 
+def test_a_failed_job_goes_on_when_it_is_resumed_and_is_one_job(place_where_a_job, plan):
+    place = place_where_a_job("fails")
+    name = place.jobs.create(plan).name
+    place.end_of(name)
+    on = place.jobs.resume(name)
+    assert not on.adopted
+    assert place.jobs.names() == (on.name,)
+    assert place.jobs.status(on.name).plan_hash == plan.hash
+    assert place.end_of(on.name).state is JobState.FAILED
+
+
+def test_a_running_or_completed_job_is_found_when_it_is_resumed(place_where_a_job, plan):
+    place = place_where_a_job("completes")
+    name = place.jobs.create(plan).name
+    assert place.jobs.resume(name).adopted
+    place.end_of(name)
+    assert place.jobs.resume(name).adopted
+    assert place.jobs.status(name).state is JobState.COMPLETED
+
+
 def test_a_running_or_completed_job_is_not_replaced(place_where_a_job, plan):
     place = place_where_a_job("completes")
     name = place.jobs.create(plan).name
@@ -151,12 +171,13 @@ def test_following_gives_every_line_once_also_from_the_middle(place_where_a_job,
     assert place.logs.read(name, whole.position).lines == ()
 
 
-@pytest.mark.parametrize("ask", ["status", "stop", "read", "faults", "copy"])
+@pytest.mark.parametrize("ask", ["status", "resume", "stop", "read", "faults", "copy"])
 def test_a_name_that_is_no_job_is_the_users_mistake(place_where_a_job, plan, tmp_path, ask):
     place = place_where_a_job("completes")
     place.jobs.create(plan)
     asks = {
         "status": place.jobs.status,
+        "resume": place.jobs.resume,
         "stop": place.jobs.stop,
         "read": place.logs.read,
         "faults": place.models.faults,

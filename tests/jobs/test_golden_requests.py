@@ -114,4 +114,4 @@ def test_the_request_of_a_shipped_recipe_is_within_every_limit_and_the_fake_serv
 
 def test_there_is_a_golden_file_for_each_recipe_and_no_other():
     assert {path.stem for path in GOLDEN.glob("*.json")} == set(CLOUD)
-    assert set(SHIPPED) - set(CLOUD) == {"demo", "demo-base", "demo-no-replay", "qwen3-0.6b"}
+    assert set(SHIPPED) - set(CLOUD) == {"bloom-560m", "demo", "demo-base", "demo-no-replay", "qwen3-0.6b"}

@@ -10,6 +10,7 @@ import pytest
 from cloudcpt.aws.attempts import attempt_name
 from cloudcpt.jobs.access import Access, access_of_plan, access_of_recipe, private_image, role_of, unnamed_access
 from cloudcpt.jobs.policies import Policy, actions_of, client_policy, execution_policy, trust_policy
+from cloudcpt.plan.plan import Checkpoints
 from cloudcpt.recipe.load import load_recipe
 from tests.jobs.cloud_plans import IMAGE, cloud_launch, cloud_plan, in_place, source, uploaded
 
@@ -96,6 +97,30 @@ def test_the_client_writes_inputs_only_and_the_job_writes_outputs_only(tmp_path)
         for one in policy["Statement"]:
             if any(action.startswith("s3:") for action in one["Action"]):
                 assert one["Condition"]["StringEquals"] == {"aws:ResourceAccount": "123456789012"}
+
+
+KEEPING = Checkpoints(every_steps=500, keep_last=2, recovery_every_steps=0)
+
+
+def test_only_a_job_that_keeps_checkpoints_may_read_and_remove_them(tmp_path):
+    plan = cloud_plan(tmp_path, checkpoints=KEEPING)
+    sync = statement(execution_policy(access_of_plan(plan)), "SyncCheckpoints")
+    assert sync["Resource"] == [f"arn:aws:s3:::my-bucket/cpt/output/{plan.job_name}/checkpoints/*"]
+    assert {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"} <= set(sync["Action"])
+    assert sync["Condition"]["StringEquals"] == {"aws:ResourceAccount": "123456789012"}
+    assert "SyncCheckpoints" not in sids(execution_policy(access_of_plan(cloud_plan(tmp_path))))
+    for policy in (client_policy(access_of_plan(plan)), client_policy(unnamed_access())):
+        assert "s3:DeleteObject" not in actions_of(policy)
+
+
+def test_a_recipe_that_keeps_checkpoints_asks_for_those_of_all_its_jobs(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(RECIPE + "checkpoint: {recovery_every_steps: 100}\n")
+    access = access_of_recipe(load_recipe(path))
+    (resource,) = statement(execution_policy(access), "SyncCheckpoints")["Resource"]
+    assert fnmatchcase("arn:aws:s3:::my-bucket/output/llama-on-our-text-0123456789/checkpoints/step-1/x", resource)
+    path.write_text(RECIPE)
+    assert not access_of_recipe(load_recipe(path)).keeps_checkpoints
 
 
 def test_listing_is_limited_to_the_prefixes_of_the_job(tmp_path):

@@ -12,6 +12,7 @@ from cloudcpt.fake.shapes import check_shape
 from cloudcpt.jobs.limits import request_faults
 from cloudcpt.jobs.request import training_job_request
 from cloudcpt.plan.launch import Mlflow
+from cloudcpt.plan.plan import Checkpoints
 from cloudcpt.wire import Progress, evaluation_line
 from tests.jobs.cloud_plans import IMAGE, cloud_launch, cloud_plan, source, uploaded
 
@@ -206,11 +207,30 @@ STEP = Progress(
     tokens=7_864_320,
     eta_s=3600.0,
 )
+COUNTS = {"train:spikes": 0, "train:skipped": 0}
 LINES = (
-    (STEP.line(), {"train:loss": 2.25, "train:tokens_per_s": 81234.5, "train:lr": 1e-5, "train:grad_norm": 0.75}),
     (
-        replace(STEP, loss=-0.5, lr=2.5e-12, grad_norm=float("inf")).line(),
-        {"train:loss": -0.5, "train:tokens_per_s": 81234.5, "train:lr": 2.5e-12, "train:grad_norm": float("inf")},
+        STEP.line(),
+        {
+            "train:loss": 2.25,
+            "train:perplexity": 9.48774,
+            "train:tokens_per_s": 81234.5,
+            "train:lr": 1e-5,
+            "train:grad_norm": 0.75,
+            **COUNTS,
+        },
+    ),
+    (
+        replace(STEP, loss=-0.5, lr=2.5e-12, grad_norm=float("inf"), mfu_full=0.61, host_memory_bytes=7e9).line(),
+        {
+            "train:loss": -0.5,
+            "train:perplexity": 0.606531,
+            "train:tokens_per_s": 81234.5,
+            "train:lr": 2.5e-12,
+            "train:grad_norm": float("inf"),
+            "train:mfu_full": 0.61,
+            **COUNTS,
+        },
     ),
     (evaluation_line("domain", 0, 3.5, 33.1155), {"eval:domain_loss": 3.5, "eval:domain_perplexity": 33.1155}),
     (evaluation_line("general", 500, -1e-3, 1e12), {"eval:general_loss": -0.001, "eval:general_perplexity": 1e12}),
@@ -234,3 +254,19 @@ def test_each_metric_is_one_group_of_a_short_expression(tmp_path):
     for regex in metrics(tmp_path).values():
         assert re.compile(regex).groups == 1
         assert len(regex) <= 500
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "is_asked_for"),
+    [
+        ({"every_steps": 0, "keep_last": 0, "recovery_every_steps": 0}, False),
+        ({"every_steps": 500, "keep_last": 2, "recovery_every_steps": 0}, True),
+        ({"every_steps": 0, "keep_last": 0, "recovery_every_steps": 100}, True),
+    ],
+)
+def test_the_checkpoint_folder_is_copied_away_only_for_a_job_that_writes_into_it(tmp_path, checkpoints, is_asked_for):
+    plan = cloud_plan(tmp_path, checkpoints=Checkpoints(**checkpoints))
+    request = training_job_request(plan)
+    place = {"S3Uri": f"s3://my-bucket/cpt/output/{plan.job_name}/checkpoints", "LocalPath": "/opt/ml/checkpoints"}
+    assert request.get("CheckpointConfig") == (place if is_asked_for else None)
+    require_accepted(request)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,18 @@ import time
 from pathlib import Path
 
 from cloudcpt.errors import Blame
-from cloudcpt.wire import Failure, MlFolder, Progress, complete_model, evaluation_line
+from cloudcpt.wire import (
+    COMPLETE_FILE,
+    RECOVERY_DIR,
+    Failure,
+    MlFolder,
+    Progress,
+    checkpoint_folder,
+    complete_model,
+    evaluation_line,
+    recovery_folder,
+    recovery_steps,
+)
 
 LINES = [
     "reading the plan",
@@ -38,17 +50,18 @@ def complete(ml: MlFolder) -> None:
     """Print everything and leave a model."""
     for line in LINES[:-3]:
         say(line)
-    save(ml)
+    save(ml, ml.model, steps=3)
     for line in LINES[-3:]:
         say(line)
 
 
-def save(ml: MlFolder) -> None:
+def save(ml: MlFolder, folder: Path, steps: int) -> None:
     """Write a model of two files and seal it."""
-    ml.model.joinpath("config.json").write_text("{}\n")
-    ml.model.joinpath("model.safetensors").write_bytes(bytes(range(256)) * 8)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.joinpath("config.json").write_text("{}\n")
+    folder.joinpath("model.safetensors").write_bytes(bytes(range(256)) * 8)
     plan_hash = json.loads(ml.config.joinpath("hyperparameters.json").read_text())["plan_hash"]
-    complete_model(ml.model, plan_hash=plan_hash, job_name=ml.root.parent.name, steps=3, tokens=96)
+    complete_model(folder, plan_hash=plan_hash, job_name=ml.root.parent.name, steps=steps, tokens=32 * steps)
 
 
 def fail(ml: MlFolder) -> None:
@@ -75,6 +88,21 @@ def wait(ml: MlFolder) -> None:
     return None
 
 
+def interrupted(ml: MlFolder) -> None:
+    """Leave a checkpoint and a recovery state and fail; with a state in the folder, go on from it and complete."""
+    if steps := recovery_steps(ml):
+        say(f"resumed: going on from step {steps[-1]}")
+        shutil.rmtree(ml.checkpoints / RECOVERY_DIR)
+        return complete(ml)
+    say(LINES[3])
+    say(LINES[4])
+    save(ml, checkpoint_folder(ml, 1), steps=1)
+    state = recovery_folder(ml, 2)
+    state.mkdir(parents=True)
+    (state / COMPLETE_FILE).touch()
+    return fail(ml)
+
+
 def resist(ml: MlFolder) -> None:
     """Ignore SIGTERM, with a child in a session of its own that does too, like a worker of torchrun that hangs."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -97,6 +125,8 @@ def main() -> None:
         wait(ml)
     elif behaviour == "resist":
         resist(ml)
+    elif behaviour == "interrupted":
+        interrupted(ml)
     elif behaviour == "leave-nothing":
         sys.exit(0)
     elif behaviour == "run-out-of-memory":

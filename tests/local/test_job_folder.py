@@ -55,12 +55,25 @@ def test_the_folder_looks_to_a_trainer_like_opt_ml(tmp_path, plan):
     assert config["hyperparameters"] == {"plan_hash": plan.hash}
     assert set(config["inputdataconfig"]) == {"plan", "train"}
     assert config["resourceconfig"]["hosts"] == [config["resourceconfig"]["current_host"]]
-    assert {path.name for path in folder.ml.root.iterdir()} == {"input", "model", "output", "checkpoints"}
+    assert {path.name for path in folder.ml.root.iterdir()} == {"input", "model", "output", "checkpoints", "tmp"}
     assert read_record(folder.record) == record_of(plan)
     assert read_journal(folder.journal) == Journal(phases=(Phase(state=JobState.PENDING, at=1.5),))
     assert is_claimed(folder.lock)
     os.close(lock)
     assert not is_claimed(folder.lock)
+
+
+def test_jobs_share_the_rows_that_they_make_and_leave_them_behind(tmp_path, plan):
+    folders = []
+    for name in ("a", "b"):
+        one = replace(plan, name=name)
+        os.close(build_folder(tmp_path / "state" / "jobs", one, record_of(one)))
+        folders.append(JobFolder(tmp_path / "state" / "jobs" / one.job_name))
+    first, second = folders
+    (first.ml.row_cache / "found").write_text("by both")
+    assert (second.ml.row_cache / "found").read_text() == "by both"
+    remove_folder(first)
+    assert (tmp_path / "state" / "rows" / "found").read_text() == "by both"
 
 
 def test_files_in_folders_of_a_channel_keep_their_names(tmp_path, plan):

@@ -81,6 +81,7 @@ def report_of(lengths: list[int], *, name: str = "train.jsonl", bytes_per_charac
         duplicate_documents=0,
         diagnostics=(),
         error_count=0,
+        sample=(),
     )
 
 

@@ -80,10 +80,52 @@ def test_an_index_cannot_lead_out_of_the_folder(desk):
         read_base_model(LocalModel(folder), None)
 
 
-def test_masks_that_old_models_store_are_neither_counted_nor_refused(desk, safetensors_writer):
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("attention.bias", "U8"),
+        ("gpt_neox.layers.0.attention.masked_bias", "F16"),
+        ("gpt_neox.layers.0.attention.rotary_emb.inv_freq", "F32"),
+        ("h.0.attn.bias", "F32"),
+    ],
+)
+def test_masks_and_tables_that_old_models_store_are_neither_counted_nor_refused(desk, safetensors_writer, name, dtype):
     folder = desk.write_model()
-    safetensors_writer(folder / "model.safetensors", {"x.weight": ("F16", [4]), "attention.bias": ("U8", [100])})
-    assert read_base_model(LocalModel(folder), None).sizes.parameters == 4
+    safetensors_writer(folder / "model.safetensors", {"x.weight": ("F16", [4]), name: (dtype, [100])})
+    found = read_base_model(LocalModel(folder), None)
+    assert (found.sizes.parameters, found.dtype) == (4, "float16")
+
+
+def test_biases_of_maps_are_counted(desk, safetensors_writer):
+    folder = desk.write_model()
+    names = ("h.0.attn.c_attn.bias", "self_attention.query_key_value.bias", "attention.dense.bias")
+    safetensors_writer(folder / "model.safetensors", {name: ("F32", [3]) for name in names})
+    assert read_base_model(LocalModel(folder), None).sizes.parameters == 9
+
+
+OLD_NAMES = {
+    "gpt2": {"n_layer": 2, "n_embd": 8, "n_head": 2, "n_positions": 64, "n_inner": None},
+    "bloom": {"n_layer": 2, "n_embed": 8, "num_attention_heads": 2, "seq_length": 64},
+}
+"""As openai-community/gpt2 and bigscience/bloom-560m write their config.json."""
+
+
+@pytest.mark.parametrize("model_type", OLD_NAMES)
+def test_numbers_are_found_under_the_names_of_other_families(desk, model_type):
+    folder = desk.write_model()
+    config = {"model_type": model_type, "vocab_size": 11, **OLD_NAMES[model_type]}
+    (folder / "config.json").write_text(json.dumps(config))
+    found = read_base_model(LocalModel(folder), None)
+    sizes = found.sizes
+    assert (sizes.layers, sizes.hidden_size, sizes.intermediate_size, sizes.heads) == (2, 8, 32, 2)
+    assert (sizes.kv_heads, sizes.head_dim, sizes.tied_embeddings, found.context_tokens) == (2, 4, True, 64)
+    assert sizes.position_rows == (64 if model_type == "gpt2" else 0)
+
+
+def test_an_adapter_is_refused_for_what_it_is(desk):
+    folder = desk.write_model()
+    (folder / "config.json").rename(folder / "adapter_config.json")
+    assert codes_of(folder) == ["CPT542"]
 
 
 def test_no_folder(desk):
@@ -105,6 +147,7 @@ def test_a_single_file_is_refused_for_what_it_is(desk, name, code):
         ("model.pth", "CPT522"),
         ("model.Q4_K_M.gguf", "CPT523"),
         ("weights.tar.gz", "CPT524"),
+        ("model.safetensors.enc", "CPT541"),
         ("notes.txt", "CPT528"),
     ],
 )
@@ -123,6 +166,9 @@ def test_weights_in_another_form_are_refused_for_what_they_are(desk, left, code)
         ({"model_type": None}, "CPT531"),
         ({"hidden_size": None}, "CPT521"),
         ({"vocab_size": "many"}, "CPT521"),
+        ({"logits_scaling": 8.0}, "CPT537"),
+        ({"use_bidirectional_attention": True}, "CPT537"),
+        ({"attn_logit_softcapping": 50.0}, "CPT537"),
     ],
 )
 def test_a_config_that_cannot_be_trained_is_refused(desk, changes, code):

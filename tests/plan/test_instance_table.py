@@ -83,9 +83,17 @@ def test_only_gpus_that_cuda_will_show_count(visible, gpus):
 
 
 def test_a_chip_is_known_by_the_name_of_its_driver():
-    assert chip_tflops("NVIDIA H200") == 989.4
+    assert chip_tflops("NVIDIA H200") == chip_tflops("NVIDIA H100 80GB HBM3") == 989.4
+    assert chip_tflops("NVIDIA A100-SXM4-40GB") == 312
     assert chip_tflops("NVIDIA GeForce RTX 4090") == 0
     assert chip_tflops("") == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["NVIDIA H100 PCIe", "NVIDIA H200 NVL", "NVIDIA GH200 480GB", "NVIDIA H100 MIG 1g.10gb"]
+)
+def test_a_chip_with_another_peak_is_not_taken_for_its_namesake(name):
+    assert chip_tflops(name) == 0
 
 
 def test_this_machine_has_at_least_one_cpu():

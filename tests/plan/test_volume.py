@@ -18,7 +18,20 @@ def test_a_small_dataset_is_counted_with_the_models_tokenizer(desk):
     reports = desk.reports(desk.recipe())
     tokenizer = load_tokenizer(desk.folder / "base")
     found = measure(reports, seq_len=4, packing="best_fit", tokenizer=tokenizer, place=HERE)["train"]
-    assert (found.tokens, found.rows, found.exact, found.longer_than_row) == (6, 2, True, 0.0)
+    assert (found.tokens, found.rows, found.exact, found.cut_documents, found.cut_tokens) == (6, 2, True, 0, 0)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(("packing", "cut"), [("best_fit", (1, 6)), ("concat", (2, 8))])
+def test_documents_in_several_rows_are_counted_with_all_their_tokens(desk, packing, cut):
+    """Of 3, 2, 3 and 6 tokens, in rows of 4: `concat` also cuts the second, which crosses the end of the first row."""
+    from cloudcpt.dataset.tokens import load_tokenizer
+
+    desk.write_data("train.jsonl", ["a b", "c", "d e", "a b c d e"])
+    reports = desk.reports(desk.recipe())
+    tokenizer = load_tokenizer(desk.folder / "base")
+    found = measure(reports, seq_len=4, packing=packing, tokenizer=tokenizer, place=HERE)["train"]
+    assert (found.cut_documents, found.cut_tokens) == cut
 
 
 @pytest.mark.train
@@ -61,10 +74,12 @@ def test_many_documents_are_estimated_from_a_sample(reported):
 
 
 def test_the_share_of_documents_that_are_cut_is_seen(reported):
+    """Ten of a hundred documents hold 25,010 of 27,350 tokens."""
     found = estimate(reported([100] * 90 + [10_000] * 10), seq_len=512, packing="best_fit")
-    assert found.longer_than_row == pytest.approx(0.1, abs=0.01)
+    assert found.cut_documents == pytest.approx(10, abs=1)
+    assert found.cut_tokens / found.tokens == pytest.approx(25_010 / 27_350, abs=0.04)
 
 
 def test_an_assumed_amount_has_no_padding_and_is_not_exact():
     found = assume(7, 512)
-    assert (found.rows, found.tokens, found.exact, found.longer_than_row) == (7, 3584, False, 0.0)
+    assert (found.rows, found.tokens, found.exact, found.cut_documents, found.cut_tokens) == (7, 3584, False, 0, 0)

@@ -93,7 +93,9 @@ def open_model() -> dict[str, Any]:
             "global_batch_size": 64,
             "packing": "concat",
             "micro_batch_size": 2,
-            "trainer": {"max_steps": 100, "log_every_steps": 5},
+            "compile": "on",
+            "activation_checkpointing": "selective",
+            "trainer": {"max_steps": 100, "log_every_steps": 5, "max_skipped_steps": 2},
             "optim": {
                 "lr": 1e-4,
                 "max_grad_norm": 0.5,
@@ -106,6 +108,7 @@ def open_model() -> dict[str, Any]:
                 "dropout": 0.05,
                 "target_modules": ["q_proj"],
                 "bits": 4,
+                "embedding_lr": 1e-5,
             },
         },
         "data_mixing": {
@@ -118,6 +121,7 @@ def open_model() -> dict[str, Any]:
         },
         "eval": {"general_data_path": "general.jsonl", "every_steps": 20, "prompts": ["Once"], "sample_tokens": 16},
         "export": {"dtype": "bfloat16"},
+        "checkpoint": {"every_steps": 50, "keep_last": 2},
         "launch": {
             "target": "sagemaker",
             "instance_type": "ml.p5.48xlarge",

@@ -29,6 +29,8 @@ def counted(row: ModelRow) -> int:
         return embeddings + h + row.layers * (attention + 2 * row.head_size + 3 * h * i + 2 * h)
     if row.architecture == "gemma2":  # two norms around each block
         return embeddings + h + row.layers * (attention + 3 * h * i + 4 * h)
+    if row.architecture == "gemma3_text":  # and norms on queries and keys
+        return embeddings + h + row.layers * (attention + 2 * row.head_size + 3 * h * i + 4 * h)
     plain = attention + 4 * h + 2 * h * i + i + h + 4 * h  # biases everywhere, two layer norms with bias
     if row.architecture == "gpt_neox":
         return embeddings + 2 * h + row.layers * plain
@@ -58,6 +60,10 @@ def test_a_row_says_where_it_is_from_and_when_it_was_checked(row: ModelRow) -> N
     assert row.languages
     assert date.fromisoformat(row.date) <= date(2100, 1, 1)
     assert row.context > 0
+
+
+def test_models_without_a_base_checkpoint_say_that_they_were_tuned() -> None:
+    assert {name for name, row in ROWS.items() if row.tuned} == {"qwen3-32b", "bloomz-560m"}
 
 
 def test_nova_is_as_the_user_guide_lists_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 import cloudcpt.recipe
 from cloudcpt.errors import Diagnostic
 from cloudcpt.recipe.outline import known_keys, schema_at
-from tests.recipe.samples import changed, findings, full_training, nova_1, nova_2, open_model
+from tests.recipe.samples import changed, findings, full_training, nova_1, nova_2
 
 FOREIGN = tomllib.loads((Path(cloudcpt.recipe.__file__).parent / "foreign.toml").read_text("utf-8"))
 
@@ -33,7 +33,7 @@ def answer(tmp_path: Path, recipe: dict[str, object], code: str) -> Diagnostic:
          "`validation_data_s3_path`, `output_s3_path`, `mlflow_tracking_uri`, `mlflow_experiment_name`, "
          "`mlflow_run_name`, `seed` and `model_package_group`"),
         ("zzz", "keys here are `display_name`, `versions`, `instance_types`, `skip_recipe_validation`, `run`, "
-         "`training_config`, `data_mixing`, `eval`, `export` and `launch`"),
+         "`training_config`, `data_mixing`, `eval`, `export`, `checkpoint` and `launch`"),
     ],
 )  # fmt: skip
 def test_a_misspelt_key_is_answered_with_the_nearest(tmp_path: Path, key: str, hint: str) -> None:
@@ -97,9 +97,9 @@ def test_the_table_names_real_places_and_no_key_of_our_own(key: str) -> None:
         assert schema_at(tuple(row["write"].split("."))) is not None
 
 
-def test_the_checkpoint_section_of_later_versions_says_what_this_one_does(tmp_path: Path) -> None:
-    found = answer(tmp_path, changed(open_model(), checkpoint={"every_steps": 100}), "CPT024")
-    assert found.message == "`checkpoint` has no place in a recipe: only the final checkpoint is saved by this version"
+def test_a_switch_in_the_place_of_one_of_some_words_is_not_told_to_be_put_in_quotes(tmp_path: Path) -> None:
+    found = answer(tmp_path, changed(full_training(), training_config__compile=True), "CPT103")
+    assert found.hint is None
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_the_checkpoint_section_of_later_versions_says_what_this_one_does(tmp_pa
         ("Qwen/Qwen3-0.6B-Base", "did you mean `qwen3-0.6b`?"),
         ("llama-3.1-8B", "did you mean `llama-3.1-8b`?"),
         ("amazon.nova-micro-v1:0", "did you mean `amazon.nova-micro-v1:0:128k`?"),
-        ("bloom", "did you mean `bloomz-560m` or `bloom-7b1`?"),
+        ("bloom", "did you mean `bloom-560m`, `bloomz-560m` or `bloom-7b1`?"),
         ("zzzzzz", "`cloudcpt models` lists them; `hf` takes any other model"),
     ],
 )

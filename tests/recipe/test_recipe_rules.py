@@ -29,6 +29,15 @@ def test_min_lr_is_below_lr(tmp_path: Path, base: dict[str, Any], floor: float, 
     assert code_of(tmp_path, changed(base, **{f"{optim}__sched__min_lr": floor})) == expected
 
 
+@pytest.mark.parametrize("name", ["cosine", "linear", "wsd", "constant"])
+@pytest.mark.parametrize("constant_steps", [0, 5])
+def test_a_floor_at_the_peak_is_refused_for_every_shape(tmp_path: Path, name: str, constant_steps: int) -> None:
+    """NeMo ends in an assertion for it, and only where there are constant steps."""
+    sched = {"name": name, "warmup_steps": 5, "constant_steps": constant_steps, "min_lr": 1e-5}
+    found = code_of(tmp_path, changed(full_training(), **{SCHED: sched}))
+    assert [code for code in found if code != "CPT156"] == ["CPT204"]
+
+
 def test_the_finding_about_min_lr_points_at_lr(tmp_path: Path) -> None:
     (found,) = findings(tmp_path, changed(full_training(), **{f"{SCHED}__min_lr": 1e-4}))
     assert found.message == "`min_lr` `0.0001` is not below `lr` `1e-05`"
@@ -42,6 +51,8 @@ def test_the_finding_about_min_lr_points_at_lr(tmp_path: Path) -> None:
         ({**STEPS, f"{SCHED}__constant_steps": 20}, ["CPT214"]),
         ({**STEPS, f"{SCHED}__constant_steps": 40}, ["CPT214"]),
         ({**STEPS, f"{SCHED}__constant_steps": 40, f"{SCHED}__name": "constant"}, ["CPT156"]),
+        ({**STEPS, SCHED: {"warmup_ratio": 0, "constant_steps": 29, "min_lr": 1e-6}}, []),
+        ({**STEPS, SCHED: {"warmup_ratio": 0, "constant_steps": 30, "min_lr": 1e-6}}, ["CPT214"]),
         ({f"{SCHED}__constant_steps": 40}, []),
         (
             {
@@ -99,6 +110,8 @@ LORA = {"training_config__peft": {"method": "lora"}}
         ({**LORA, f"{OPTIM_2}__lr": 2e-5}, []),
         ({**LORA, f"{OPTIM_2}__lr": 2e-3}, []),
         ({**LORA, f"{OPTIM_2}__lr": 2.1e-3}, ["CPT151"]),
+        ({"training_config__peft": {"method": "lora", "embedding_lr": 1e-4}, f"{OPTIM_2}__lr": 1e-4}, []),
+        ({"training_config__peft": {"method": "lora", "embedding_lr": 1.1e-4}, f"{OPTIM_2}__lr": 1e-4}, ["CPT160"]),
         ({f"{OPTIM_2}__weight_decay": 0}, []),
         ({f"{OPTIM_2}__weight_decay": 0.009}, ["CPT152"]),
         ({f"{OPTIM_2}__weight_decay": 0.01}, []),
@@ -131,6 +144,19 @@ def test_what_is_unusual_is_warned_of_and_accepted(
     assert VALIDATOR.is_valid(recipe)
 
 
+@pytest.mark.parametrize(
+    ("float8", "bits", "expected"),
+    [("none", 4, []), (None, 8, []), ("rowwise", None, []), ("rowwise", 4, ["CPT225"]), ("tensorwise", 8, ["CPT225"])],
+)
+def test_few_bits_and_float8_are_not_combined(
+    tmp_path: Path, float8: str | None, bits: int | None, expected: list[str]
+) -> None:
+    peft = {"method": "lora", **({} if bits is None else {"bits": bits})}
+    computing = {} if float8 is None else {"training_config__float8": float8}
+    recipe = changed(full_training(), training_config__peft=peft, **{f"{OPTIM_2}__lr": 1e-4}, **computing)
+    assert code_of(tmp_path, recipe) == expected
+
+
 def test_general_text_that_is_replayed_does_not_measure_forgetting(tmp_path: Path) -> None:
     recipe = changed(open_model(), eval__general_data_path="s3://my-bucket/web/")
     (found,) = findings(tmp_path, recipe)
@@ -152,4 +178,4 @@ def test_rules_say_nothing_about_values_that_are_findings_themselves(tmp_path: P
 def test_the_schema_lists_the_rules_that_it_cannot_express() -> None:
     rules = recipe_schema()["x-rules"]
     assert "`min_lr` is below `lr`." in rules
-    assert len(rules) == 7
+    assert len(rules) == 8

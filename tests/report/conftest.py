@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from cloudcpt.plan.plan import (
+    Checkpoints,
+    Compute,
     DataFile,
     Dropouts,
     Estimate,
@@ -38,6 +40,8 @@ def source(name: str, role: Any, channel: str, weight: float) -> Source:
         documents=148,
         tokens=114_585,
         rows=448,
+        cut_documents=2,
+        cut_tokens=1_200,
         exact=True,
         weight=weight,
     )
@@ -70,6 +74,8 @@ def plan() -> Plan:
             dtype="float32",
             files=(DataFile(name="model.safetensors", uri="/base/model.safetensors", size_bytes=9, blake3="ef" * 32),),
             stand_in=False,
+            origin=None,
+            lineage=(),
         ),
         sources=(
             source("domain", "train", "train", 0.5),
@@ -78,6 +84,7 @@ def plan() -> Plan:
             source("general", "general_validation", "general-validation", 0.0),
         ),
         world=World(nodes=1, processes_per_node=1, device="cpu", instance_type="local", compute_dtype="float32"),
+        compute=Compute(compile=False, float8="none", shard_processes=1),
         geometry=Geometry(
             seq_len_tokens=256,
             packing="best_fit",
@@ -91,11 +98,14 @@ def plan() -> Plan:
             epochs=3.0,
         ),
         schedule=Schedule(name="cosine", lr=3e-3, min_lr=3e-4, warmup_steps=8, constant_steps=0, steps=STEPS),
-        optimizer=Optimizer(adam_w_mode=True, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1, max_grad_norm=1.0),
+        optimizer=Optimizer(
+            adam_w_mode=True, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1, max_grad_norm=1.0, max_skipped_steps=0
+        ),
         dropouts=Dropouts(hidden=0.0, attention=0.0, ffn=0.0),
         lora=None,
         evaluation=Evaluation(every_steps=20, max_rows=0, prompts=("The try statement",), sample_tokens=24),
-        memory=MemoryFit(terms=(), total_bytes=0, capacity_bytes=0, activations="all"),
+        checkpoints=Checkpoints(every_steps=0, keep_last=0, recovery_every_steps=0),
+        memory=MemoryFit(terms=(), total_bytes=0, capacity_bytes=0, activations="none"),
         estimate=Estimate(
             hours=0.012,
             hours_low=0.005,

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from cloudcpt.plan.plan import Origin
 from cloudcpt.report.collect import collect
 from cloudcpt.report.compare import render_comparison
 from cloudcpt.report.html import render_html
@@ -134,6 +135,13 @@ def test_the_page_says_what_the_run_measured(completed):
         "realised 49.7%",
     ):
         assert words in text
+
+
+def test_the_page_says_where_the_base_model_was_staged_from(plan, tell):
+    origin = Origin(source="hub", repo="org/base", revision="ab" * 20)
+    staged = replace(plan, model=replace(plan.model, origin=origin))
+    assert "org/base at abababababab" in Page(render_html(collect(tell(staged, [])))).text
+    assert "staged from" not in Page(render_html(collect(tell(plan, [])))).text
 
 
 def test_a_page_claims_no_mix_that_the_run_did_not_report(plan, tell):

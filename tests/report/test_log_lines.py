@@ -1,7 +1,9 @@
 """The numbers of a job's log are those that its metrics will have."""
 
+from dataclasses import replace
+
 from cloudcpt.report.log_lines import records_of_lines
-from cloudcpt.wire import Progress, evaluation_line
+from cloudcpt.wire import Progress, evaluation_line, parse_progress
 
 
 def line(step: int, *, loss: float = 1.0, tokens: int | None = None, rate: float = 50.0) -> str:
@@ -29,6 +31,14 @@ def test_the_seconds_of_a_step_follow_from_tokens_and_rate() -> None:
     assert second["seconds"] == 200 / 25 / 2
 
 
+def test_what_a_line_measured_is_in_its_record() -> None:
+    written = replace(parse_progress(line(3)), seconds=1.5, mfu_full=0.5, course="bump", spikes=2).line()
+    (row,) = records_of_lines([written])
+    assert (row["seconds"], row["mfu_full"], row["course"], row["spikes"]) == (1.5, 0.5, "bump", 2)
+    (measured,) = records_of_lines([evaluation_line("general", 3, 2.0, 7.39, bits_per_byte=0.9, change_nats=0.1)])
+    assert (measured["bits_per_byte"], measured["change_nats"]) == (0.9, 0.1)
+
+
 def test_a_job_that_began_anew_has_each_step_once_with_its_last_numbers() -> None:
     first = [line(1, loss=9.0), line(2, loss=8.0), evaluation_line("domain", 0, 1.0, 1.0)]
     again = [line(1, loss=3.0), evaluation_line("domain", 0, 2.0, 2.0)]
@@ -37,5 +47,5 @@ def test_a_job_that_began_anew_has_each_step_once_with_its_last_numbers() -> Non
 
 
 def test_a_rate_of_nothing_leaves_the_seconds_open() -> None:
-    assert "seconds" not in records_of_lines([line(1, rate=0.0)])[0]
-    assert "seconds" not in records_of_lines([line(1, rate=float("nan"))])[0]
+    assert records_of_lines([line(1, rate=0.0)])[0]["seconds"] is None
+    assert records_of_lines([line(1, rate=float("nan"))])[0]["seconds"] is None

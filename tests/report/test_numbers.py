@@ -25,6 +25,30 @@ def test_requested_and_realised_share_stand_side_by_side(completed):
     assert replay["realised_share"] == pytest.approx(322 / 640)
 
 
+def test_what_the_trainer_counted_takes_the_place_of_what_the_plan_estimated(tell, plan, story):
+    """Passes are trained tokens over the tokens that are really there; a number that was not told is null."""
+    told = {
+        "kind": "source",
+        "channel": "train",
+        "documents": 148,
+        "tokens": 159_000,
+        "rows": 700,
+        "padding_share": 0.1,
+    }
+    numbers = report_numbers(collect(tell(plan, [*story(plan), told])))
+    domain, replay = numbers["mix"]
+    assert domain["passes"] == pytest.approx(318_000 / 159_000)
+    assert replay["passes"] == pytest.approx(322_000 / 114_585)
+    counted, planned = numbers["sources"]["train"], numbers["sources"]["replay-stdlib"]
+    assert (counted["tokens"], counted["exact"], counted["padding_share"], counted["cut_tokens"]) == (
+        159_000,
+        True,
+        0.1,
+        None,
+    )
+    assert (planned["tokens"], planned["cut_documents"], planned["cut_tokens"]) == (114_585, 2, 1_200)
+
+
 def test_what_is_not_known_is_null_and_never_zero(tell, plan):
     document = report_numbers(collect(tell(plan, [])))
     unknown = ("domain", "general", "forgetting_nats", "tokens_per_s", "memory_bytes", "failure")

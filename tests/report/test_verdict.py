@@ -79,6 +79,16 @@ def test_a_loss_too_high_for_a_perplexity_is_said_in_words(completed, before, af
     assert any("not finite" in sentence for sentence in sentences)
 
 
+@pytest.mark.parametrize(("tokens", "max_rows", "few"), [(9_000, 0, True), (114_585, 0, False), (114_585, 30, True)])
+def test_a_held_out_set_that_is_too_small_to_be_believed_is_called_so(tell, plan, story, tokens, max_rows, few):
+    told = {"kind": "source", "channel": "validation", "tokens": tokens, "rows": 448}
+    small = replace(plan, evaluation=replace(plan.evaluation, max_rows=max_rows), sources=plan.sources[:3])
+    sentences = give_verdict(collect(tell(small, [*story(small), told]))).sentences
+    about = [sentence for sentence in sentences if "mean nothing" in sentence]
+    assert bool(about) is few
+    assert all("The held-out domain set has only about" in sentence for sentence in about)
+
+
 def test_a_rehearsal_is_never_mistaken_for_the_real_thing(completed):
     report = collect(completed)
     stand_in = replace(report, plan=replace(report.plan, model=replace(report.plan.model, stand_in=True)))

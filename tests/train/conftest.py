@@ -43,6 +43,8 @@ def write_source(ml: MlFolder, channel: str, texts: list[str]) -> Source:
         documents=len(texts),
         tokens=1,
         rows=1,
+        cut_documents=0,
+        cut_tokens=0,
         exact=False,
         weight=float(role == "train"),
     )
@@ -111,6 +113,8 @@ def tiny_job(tmp_path: Path, lone_process: None) -> Callable[..., TinyJob]:
         for name, change in changes.items():
             changed = replace(getattr(plan, name), **change) if isinstance(change, dict) else change
             plan = replace(plan, **{name: changed})
+        if "compute" not in changes:  # as a plan would have it for one machine
+            plan = replace(plan, compute=replace(plan.compute, shard_processes=plan.world.size))
         return TinyJob(ml=ml, plan=plan)
 
     return make
@@ -123,6 +127,7 @@ def tiny_model() -> Callable[..., Any]:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     from cloudcpt.train.attention import IMPLEMENTATION
+    from cloudcpt.train.bloom import keep_documents_apart
 
     def make(model_type: str = "llama", **settings: Any) -> Any:
         sizes = {
@@ -134,16 +139,23 @@ def tiny_model() -> Callable[..., Any]:
             "head_dim": 8,
             "vocab_size": 128,
             "max_position_embeddings": 64,
+            "n_embd": 32,
+            "n_inner": 48,
+            "n_layer": 2,
+            "n_head": 4,
+            "n_positions": 64,
             "pad_token_id": None,
             "bos_token_id": None,
             "eos_token_id": 0,
         }
         known = AutoConfig.for_model(model_type).to_dict()
         config = AutoConfig.for_model(
-            model_type, **{name: size for name, size in sizes.items() if name in known}, **settings
+            model_type, **{name: size for name, size in sizes.items() if name in known} | settings
         )
         torch.manual_seed(11)
-        return AutoModelForCausalLM.from_config(config, attn_implementation=IMPLEMENTATION)
+        model = AutoModelForCausalLM.from_config(config, attn_implementation=IMPLEMENTATION)
+        keep_documents_apart(model)
+        return model
 
     return make
 
@@ -151,6 +163,7 @@ def tiny_model() -> Callable[..., Any]:
 @pytest.fixture
 def packed() -> Any:
     """Make two rows of random tokens: three documents, two documents and padding."""
+    import numpy as np
     import torch
 
     from cloudcpt.train.batches import IGNORE, Batch
@@ -170,4 +183,6 @@ def packed() -> Any:
         cu_seqlens=bounds.to(torch.int32),
         num_labels=int((labels != IGNORE).sum()),
         num_tokens=sum(length for length, is_text in zip(lengths, texts, strict=True) if is_text),
+        piece_lengths=np.array([length for length, is_text in zip(lengths, texts, strict=True) if is_text]),
+        text_bytes=96.0,
     )

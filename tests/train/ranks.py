@@ -2,7 +2,8 @@
 
 Importing torch takes longer than any of the tiny jobs, so all tests share one pair of processes. Arguments are
 `PORT:ROOT`, a port for each job because the store of the last one may still be closing; with `PORT:ROOT:signal`,
-rank 1, and only rank 1, gets SIGTERM once three steps are done.
+rank 1, and only rank 1, gets SIGTERM once three steps are done; with `PORT:ROOT:build` the model is only built, on
+devices of which that of rank 1 is too small for the plan's activations.
 """
 
 import json
@@ -11,12 +12,22 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
-from cloudcpt.plan.plan import read_plan
+import numpy as np
+import torch
+
+from cloudcpt.plan.plan import Plan, read_plan
+from cloudcpt.train.batches import Batch
 from cloudcpt.train.failures import TrainingFailure
+from cloudcpt.train.lora import add_lora
+from cloudcpt.train.model import load_model, open_model
+from cloudcpt.train.probe import build_what_fits
 from cloudcpt.train.run import train
+from cloudcpt.train.shard import sharding_mesh
 from cloudcpt.train.stop import end_with_parent, remember_signals
+from cloudcpt.train.world import joined_world, seed_alike
 from cloudcpt.wire import MlFolder
 
 
@@ -27,6 +38,62 @@ def signal_after_three_steps(ml: MlFolder) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+class TightMeter:
+    """A device of 100 GB; the first attempt of rank 1 takes more, everything else half of it."""
+
+    def __init__(self, rank: int) -> None:
+        self.peaks = [120 if rank == 1 else 50, 50]
+
+    def capacity_bytes(self) -> int:
+        return 100 * 10**9
+
+    def start(self, limit_bytes: int) -> None:
+        assert limit_bytes == self.capacity_bytes()
+
+    def stop(self) -> int:
+        return self.peaks.pop(0) * 10**9
+
+
+class Events(list[str]):
+    """Keeps what a log would be told."""
+
+    def event(self, _step: int, _name: str, message: str) -> None:
+        self.append(message)
+
+
+def build(plan: Plan, ml: MlFolder) -> dict[str, object]:
+    """Build the model; say what was tried, and which of its numbers are not those that transformers reads."""
+    base, said = ml.channel("model"), Events()
+    tokens = torch.arange(16).view(2, 8)
+    batch = Batch(
+        tokens=tokens,
+        labels=tokens,
+        positions=torch.arange(8).repeat(2, 1),
+        cu_seqlens=torch.tensor([0, 3, 8, 16], dtype=torch.int32),
+        num_labels=16,
+        num_tokens=16,
+        piece_lengths=np.array([3, 5, 8]),
+        text_bytes=16.0,
+    )
+    with joined_world(plan.world) as world:
+        meter = TightMeter(world.rank)
+        built = build_what_fits(partial(open_model, base), plan, world, batch, said, meter)  # type: ignore[arg-type]
+        found = {name: tensor.full_tensor() for name, tensor in built.model.state_dict().items()}
+        mesh = sharding_mesh(plan, world)
+    expected = load_model(base)
+    if plan.lora:
+        seed_alike(plan.seed)
+        add_lora(expected, plan.lora)
+    numbers = expected.state_dict()
+    wrong = [name for name, tensor in numbers.items() if not torch.equal(found[name], tensor)]
+    return {
+        "tried": said,
+        "wrong": wrong,
+        "names": sorted(found) == sorted(numbers),
+        "mesh": dict(zip(mesh.mesh_dim_names or (), mesh.shape, strict=True)),
+    }
+
+
 def main() -> None:
     """Run every job and write `outcome-RANK.json` beside its folders."""
     end_with_parent()
@@ -35,10 +102,10 @@ def main() -> None:
     for argument in sys.argv[1:]:
         os.environ["MASTER_PORT"], root, *wish = argument.split(":")
         ml = MlFolder(Path(root))
-        if wish and rank == 1:
+        if wish == ["signal"] and rank == 1:
             threading.Thread(target=signal_after_three_steps, args=(ml,), daemon=True).start()
         try:
-            outcome = train(read_plan(ml.plan), ml)
+            outcome = (build if wish == ["build"] else train)(read_plan(ml.plan), ml)
         except TrainingFailure as exc:
             outcome = str(exc)
         (ml.root / f"outcome-{rank}.json").write_text(json.dumps(outcome), "utf-8")

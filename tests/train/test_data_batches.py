@@ -1,6 +1,6 @@
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,7 +30,12 @@ def rows_of(documents: Sequence[Sequence[int]]) -> Rows:
         tokens[row, : len(flat)] = flat
     return Rows(
         header=RowsHeader(
-            seq_len_tokens=T, boundary_id=BOUNDARY, num_tokens=sum(map(len, documents)), files=("d.jsonl",)
+            seq_len_tokens=T,
+            boundary_id=BOUNDARY,
+            num_tokens=sum(map(len, documents)),
+            text_bytes=3 * sum(map(len, documents)),
+            files=("d.jsonl",),
+            origin="tokenised",
         ),
         tokens=tokens,
         pieces=np.array([piece for pieces in packed for piece in pieces], dtype=np.int64),
@@ -99,6 +104,23 @@ def test_the_layout_drawn_in_the_docstring() -> None:
     assert (batch.num_labels, batch.num_tokens) == (5, 7)
 
 
+def test_all_batches_of_a_run_have_boundaries_of_one_shape() -> None:
+    crumbs = rows_of(numbered([1] * 3 * T + [T]))
+    plan = replace(PLAN, geometry=replace(PLAN.geometry, steps=9, global_batch_rows=4, micro_batch_rows=2))
+    steps = train_batches(plan, SOURCES | {"train": crumbs}, rank=0, world_size=1)
+    batches = [batch for step in steps for batch in step]
+    assert len({len(batch.cu_seqlens.unique()) for batch in batches}) > 1
+    assert {batch.cu_seqlens.shape for batch in batches} == {(2 * T * 2 + 1,)}  # a row may have padding too
+    assert all(batch.cu_seqlens[-1] == batch.tokens.numel() for batch in batches)
+    assert all((batch.cu_seqlens.diff() >= 0).all() for batch in batches)
+
+
+@pytest.mark.parametrize(("lengths", "is_whole"), [([T, T], True), ([T, T - 1], False), ([T, 5, T - 5], False)])
+def test_a_batch_is_whole_when_every_row_is_one_piece(lengths: list[int], is_whole: bool) -> None:
+    rows = rows_of(numbered(lengths))
+    assert make_batch([(rows, row) for row in range(len(rows))]).is_whole is is_whole
+
+
 def test_dtypes_are_the_ones_that_the_model_takes() -> None:
     batch = make_batch([(rows_of(numbered([5, 20])), 0)])
     assert [batch.tokens.dtype, batch.labels.dtype, batch.positions.dtype] == [torch.int64] * 3
@@ -130,7 +152,8 @@ def rows_by_step(
     ]
 
 
-@pytest.mark.parametrize(("world_size", "micro"), [(1, 1), (1, 8), (2, 2), (2, 4), (4, 1), (4, 2), (8, 1)])
+@pytest.mark.parametrize("world_size", range(1, 8))
+@pytest.mark.parametrize("micro", [1, 2, 8])
 def test_a_step_trains_the_same_rows_in_the_same_order_on_any_number_of_processes(world_size: int, micro: int) -> None:
     reference = rows_by_step(1, 2)
     assert len(reference) == PLAN.geometry.steps
@@ -161,11 +184,26 @@ def test_uneven_parts_hold_the_step_in_order_and_are_filled_up_with_padding(shap
         assert computed == sum(getattr(batch, count) for batch in whole), "padding counts for nothing"
 
 
-@pytest.mark.parametrize("rows", [8, 7])
-@given(first_step=st.integers(0, PLAN.geometry.steps))
-@settings(deadline=None)
-def test_a_run_that_starts_at_a_step_goes_on_as_the_whole_run_does(first_step: int, rows: int) -> None:
-    assert rows_by_step(2, 2, rows, first_step) == rows_by_step(2, 2, rows)[first_step:]
+def same(one: Batch, other: Batch) -> bool:
+    """Tell whether two batches are equal in every field, shapes and types included."""
+    pairs = [(getattr(one, field.name), getattr(other, field.name)) for field in fields(Batch)]
+    return all(
+        torch.equal(a, b) if isinstance(a, torch.Tensor) else np.array_equal(np.asarray(a), np.asarray(b))
+        for a, b in pairs
+    )
+
+
+@pytest.mark.parametrize("world_size", range(1, 8))
+@given(first_step=st.integers(0, PLAN.geometry.steps), rows=st.sampled_from([7, 8]))
+@settings(deadline=None, max_examples=10)
+def test_a_run_that_starts_at_a_step_goes_on_as_the_whole_run_does(world_size: int, first_step: int, rows: int) -> None:
+    """Every rank gets the very batches that it would have had, and from another number of processes the same rows."""
+    whole, resumed = batches_by_rank(world_size, 2, rows), batches_by_rank(world_size, 2, rows, first_step)
+    for rank, steps in enumerate(whole):
+        assert len(resumed[rank]) == PLAN.geometry.steps - first_step
+        for one, other in zip(steps[first_step:], resumed[rank], strict=True):
+            assert all(map(same, one, other))
+    assert rows_by_step(world_size, 2, rows, first_step) == rows_by_step(1, 1, rows)[first_step:]
 
 
 def test_a_rank_without_a_row_is_our_mistake() -> None:

@@ -1,11 +1,13 @@
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudcpt.plan.geometry import Share, steps_of_epochs
 from cloudcpt.plan.plan import Plan, read_plan
 from cloudcpt.train.mix import make_mix, trained_tokens
 from cloudcpt.train.rows import Rows, RowsHeader
@@ -15,7 +17,15 @@ PLAN = read_plan(Path(__file__).with_name("data_plan.json"))
 
 def rows_of(num_rows: int, tokens_per_row: int) -> Rows:
     """Rows that only have a size: the mix looks at nothing else."""
-    header = RowsHeader(seq_len_tokens=16, boundary_id=0, num_tokens=num_rows * tokens_per_row, files=("a.jsonl",))
+    num_tokens = num_rows * tokens_per_row
+    header = RowsHeader(
+        seq_len_tokens=16,
+        boundary_id=0,
+        num_tokens=num_tokens,
+        text_bytes=num_tokens,
+        files=("a.jsonl",),
+        origin="tokenised",
+    )
     nothing = np.empty((0, 3), dtype=np.int64)
     tokens = np.zeros((num_rows, 16), dtype=np.uint32)
     return Rows(header=header, tokens=tokens, pieces=nothing, row_starts=nothing, documents=nothing)
@@ -80,6 +90,62 @@ def test_trained_tokens_are_those_of_the_rows_that_were_used(
     picked = [mix.row_at(slot)[0] for slot in range(steps * plan.geometry.global_batch_rows)]
     expected = {channel: 16 * picked.count(channel) for channel in rows}
     assert trained_tokens(plan, rows, steps) == expected
+
+
+@given(
+    weights=weights_strategy,
+    sizes=st.lists(sizes_strategy, min_size=5, max_size=5),
+    seed=st.integers(0, 2**63),
+    slots=st.lists(st.integers(0, 10**6), min_size=1, max_size=20),
+)
+def test_a_slot_is_answered_from_seed_and_number_alone(
+    weights: list[float], sizes: list[tuple[int, int]], seed: int, slots: list[int]
+) -> None:
+    """Asked in any order, by a mix that was just made or one that was asked before: there is no state to resume."""
+    plan = replace(mixed(weights), seed=seed)
+    rows = {source.channel: rows_of(*size) for source, size in zip(plan.sources, sizes[: len(weights)], strict=True)}
+    asked = make_mix(plan, rows)
+    answers = [asked.row_at(slot) for slot in slots]
+    assert [asked.row_at(slot) for slot in reversed(slots)] == answers[::-1]
+    assert [make_mix(plan, rows).row_at(slot) for slot in slots] == answers
+
+
+@given(weights=weights_strategy, sizes=st.lists(sizes_strategy, min_size=5, max_size=5), epochs=st.integers(1, 5))
+def test_tokens_are_mixed_by_the_weights_whatever_the_rows_hold(
+    weights: list[float], sizes: list[tuple[int, int]], epochs: int
+) -> None:
+    """Over so many slots, each source's tokens are its weight's share of all, to within a row or two per source."""
+    plan = mixed(weights)
+    rows = {source.channel: rows_of(*size) for source, size in zip(plan.sources, sizes[: len(weights)], strict=True)}
+    used = make_mix(plan, rows).rows_used(5000 * epochs)
+    tokens = {channel: count * rows[channel].header.num_tokens / len(rows[channel]) for channel, count in used.items()}
+    whole = sum(source.weight for source in plan.sources)
+    for source in plan.sources:
+        assert abs(tokens[source.channel] - sum(tokens.values()) * source.weight / whole) <= 2 * 16 * len(weights)
+
+
+@given(
+    sizes=st.lists(sizes_strategy, min_size=1, max_size=4),
+    epochs=st.fractions(Fraction(1, 10), 5, max_denominator=20),
+    batch=st.integers(1, 8),
+    data=st.data(),
+)
+def test_a_fraction_of_an_epoch_trains_that_fraction_of_the_domain(
+    sizes: list[tuple[int, int]], epochs: Fraction, batch: int, data: st.DataObject
+) -> None:
+    """The planner's steps and the trainer's order agree, to within the step that is not full, whatever is replayed."""
+    drawn = data.draw(st.lists(st.integers(1, 9), min_size=len(sizes), max_size=len(sizes)))
+    weights = [Fraction(weight, sum(drawn)) for weight in drawn]
+    plan = mixed([float(weight) for weight in weights])
+    rows = {source.channel: rows_of(*size) for source, size in zip(plan.sources, sizes, strict=True)}
+    shares = [
+        Share(rows=count, tokens=count * per_row, weight=weight)
+        for (count, per_row), weight in zip(sizes, weights, strict=True)
+    ]
+    steps = steps_of_epochs(epochs, shares[0], shares[1:], batch)
+    used = make_mix(plan, rows).rows_used(steps * batch)["train"]
+    wanted = epochs * sizes[0][0]
+    assert wanted - batch - 1 <= used <= wanted + 1
 
 
 def test_a_source_of_weight_zero_takes_no_part() -> None:

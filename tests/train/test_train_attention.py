@@ -38,9 +38,7 @@ def by_mask(query, key, value, *, window=None):
 @pytest.mark.parametrize("window", [None, 4, 13, 100])
 def test_each_segment_attends_to_itself_only(key_heads, window):
     query, key, value = states(4), states(key_heads), states(key_heads) + 1
-    mixed, weights = document_attention(
-        None, query, key, value, None, cu_seqlens=bounds(), segment_lengths=LENGTHS, sliding_window=window
-    )
+    mixed, weights = document_attention(None, query, key, value, None, cu_seqlens=bounds(), sliding_window=window)
     torch.testing.assert_close(mixed.double(), by_mask(query, key, value, window=window), atol=1e-6, rtol=1e-5)
     assert weights is None
 
@@ -49,12 +47,7 @@ def test_dropout_on_the_probabilities_keeps_their_mean():
     query, key, value = torch.zeros(2, 1, 16, 4), torch.zeros(2, 1, 16, 4), torch.ones(2, 1, 16, 4)
     torch.manual_seed(0)
     mixed = torch.stack(
-        [
-            document_attention(
-                None, query, key, value, None, cu_seqlens=bounds(), segment_lengths=LENGTHS, dropout=0.3
-            )[0]
-            for _ in range(300)
-        ]
+        [document_attention(None, query, key, value, None, cu_seqlens=bounds(), dropout=0.3)[0] for _ in range(300)]
     )
     assert float(mixed.std()) > 0.1
     assert float(mixed.mean()) == pytest.approx(1.0, abs=0.01)
@@ -68,7 +61,7 @@ def test_a_model_that_loses_the_boundaries_on_the_way_fails(tiny_model):
 def test_a_mask_means_that_the_model_was_called_wrongly():
     one = states(1)
     with pytest.raises(AssertionError, match="mask"):
-        document_attention(None, one, one, one, torch.ones(16, 16), cu_seqlens=bounds(), segment_lengths=LENGTHS)
+        document_attention(None, one, one, one, torch.ones(16, 16), cu_seqlens=bounds())
 
 
 @pytest.mark.gpu
@@ -78,8 +71,6 @@ def test_a_mask_means_that_the_model_was_called_wrongly():
 def test_the_kernel_equals_the_definition(key_heads, window):
     sizes = {"device": "cuda", "dtype": torch.bfloat16, "size": 64}
     query, key, value = states(4, **sizes), states(key_heads, **sizes), states(key_heads, **sizes)
-    mixed, _ = document_attention(
-        None, query, key, value, None, cu_seqlens=bounds("cuda"), segment_lengths=LENGTHS, sliding_window=window
-    )
+    mixed, _ = document_attention(None, query, key, value, None, cu_seqlens=bounds("cuda"), sliding_window=window)
     expected = by_mask(query.cpu(), key.cpu(), value.cpu(), window=window)
     torch.testing.assert_close(mixed.cpu().double(), expected, atol=2e-2, rtol=2e-2)

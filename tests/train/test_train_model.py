@@ -5,15 +5,19 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.testing._internal.distributed.fake_pg import FakeStore
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cloudcpt.dataset.tokens import load_tokenizer
 from cloudcpt.train.failures import TrainingFailure
-from cloudcpt.train.model import load_model, model_folder
+from cloudcpt.train.model import load_model, model_folder, open_model
 from cloudcpt.train.stand_in import build_stand_in
 from cloudcpt.wire import sha256_of
 
 pytestmark = pytest.mark.train
+
+
+by_either_way = pytest.mark.parametrize("read", [load_model, open_model])
 
 
 @pytest.fixture
@@ -35,26 +39,29 @@ def test_weights_keep_the_dtype_in_which_they_are_stored_whatever_the_config_cla
     assert model.config._attn_implementation == "cloudcpt_documents"
 
 
-def test_weights_without_safetensors_are_refused(saved):
+@by_either_way
+def test_weights_without_safetensors_are_refused(saved, read):
     torch.save(load_file(saved / "model.safetensors"), saved / "pytorch_model.bin")
     (saved / "model.safetensors").unlink()
     with pytest.raises(TrainingFailure, match="CPT600"):
-        load_model(saved)
+        read(saved)
 
 
-def test_missing_weights_are_refused_rather_than_made_up(saved):
+@by_either_way
+def test_missing_weights_are_refused_rather_than_made_up(saved, read):
     weights = load_file(saved / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(TrainingFailure, match=r"CPT600: .*lacks 1 of its weights, such as `model.layers.1.mlp.up_proj"):
-        load_model(saved)
+        read(saved)
 
 
-def test_weights_that_the_class_would_leave_out_are_refused(saved):
+@by_either_way
+def test_weights_that_the_class_would_leave_out_are_refused(saved, read):
     weights = load_file(saved / "model.safetensors") | {"model.layers.0.self_attn.q_proj.bias": torch.ones(32)}
     save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(TrainingFailure, match=r"CPT600: config.json has no place for 1 .* `model.layers.0.self_attn.q"):
-        load_model(saved)
+        read(saved)
 
 
 @pytest.mark.parametrize("claimed", [True, False])
@@ -73,43 +80,48 @@ def test_tied_embeddings_are_tied_only_where_config_and_weights_agree(is_one, cl
     assert torch.equal(model.lm_head.weight, weights["lm_head.weight"])
 
 
-def test_weights_of_another_shape_are_refused(saved):
+@by_either_way
+def test_weights_of_another_shape_are_refused(saved, read):
     weights = load_file(saved / "model.safetensors")
     weights["model.norm.weight"] = torch.ones(31)
     save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(TrainingFailure, match="CPT600"):
-        load_model(saved)
+        read(saved)
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"model_type": "nothing-like-it"}'])
-def test_an_unreadable_config_is_refused(saved, damage):
+@by_either_way
+def test_an_unreadable_config_is_refused(saved, damage, read):
     (saved / "config.json").write_text(damage, "utf-8")
     with pytest.raises(TrainingFailure, match="CPT600"):
-        load_model(saved)
+        read(saved)
 
 
 @pytest.mark.parametrize("setting", [{"hidden_size": "32"}, {"num_attention_heads": 5}, {"layer_types": 3}])
-def test_a_config_that_makes_no_sense_is_refused(setting, saved):
+@by_either_way
+def test_a_config_that_makes_no_sense_is_refused(setting, saved, read):
     path = saved / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | setting), "utf-8")
     with pytest.raises(TrainingFailure, match="CPT600"):
-        load_model(saved)
+        read(saved)
 
 
-def test_truncated_weights_are_refused(saved):
+@by_either_way
+def test_truncated_weights_are_refused(saved, read):
     path = saved / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(TrainingFailure, match="CPT600"):
-        load_model(saved)
+        read(saved)
 
 
-def test_code_that_a_model_brings_is_never_run(saved):
+@by_either_way
+def test_code_that_a_model_brings_is_never_run(saved, read):
     config = json.loads((saved / "config.json").read_text("utf-8"))
     config |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Config", "AutoModelForCausalLM": "mine.Model"}}
     (saved / "config.json").write_text(json.dumps(config), "utf-8")
     (saved / "mine.py").write_text(f"open({str(saved / 'ran')!r}, 'w')\n", "utf-8")
     with pytest.raises(TrainingFailure, match="CPT600"):
-        load_model(saved)
+        read(saved)
     assert not (saved / "ran").exists()
 
 
@@ -126,6 +138,18 @@ def test_a_stand_in_is_the_same_for_the_same_seed_and_reads_any_text(tmp_path):
     assert ids[-1] == tokenizer.boundary_id == AutoTokenizer.from_pretrained(first).eos_token_id
     assert ids.count(tokenizer.boundary_id) == 1
     assert AutoModelForCausalLM.from_pretrained(first).config.vocab_size == tokenizer.vocab_size
+
+
+def test_a_stand_in_is_written_by_whichever_process_makes_it(tmp_path):
+    """Every machine makes its own, and of all ranks transformers lets only the first one save a model."""
+    build_stand_in(tmp_path / "alone", seed=1, context_tokens=32)
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=1, world_size=2)
+    try:
+        build_stand_in(tmp_path / "second", seed=1, context_tokens=32)
+    finally:
+        torch.distributed.destroy_process_group()
+    for path in (tmp_path / "alone").iterdir():
+        assert (tmp_path / "second" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_stand_in_lives_in_scratch_and_a_real_model_in_its_channel(tiny_job):

@@ -1,12 +1,14 @@
 """The update equals NeMo's, written out by hand in float64."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from cloudcpt.plan.plan import Optimizer
+from cloudcpt.plan.plan import Optimizer, Schedule
+from cloudcpt.plan.schedule import learning_rate
 from cloudcpt.train.optim import clip_gradients, gradient_norm, make_optimizer, set_learning_rate
 
 pytestmark = pytest.mark.train
@@ -15,7 +17,15 @@ RATES = (0.0, 1e-3, 5e-3, 2e-3)
 
 
 def planned(*, adam_w_mode, eps=1e-6):
-    return Optimizer(adam_w_mode=adam_w_mode, beta1=0.9, beta2=0.95, eps=eps, weight_decay=0.1, max_grad_norm=1.0)
+    return Optimizer(
+        adam_w_mode=adam_w_mode,
+        beta1=0.9,
+        beta2=0.95,
+        eps=eps,
+        weight_decay=0.1,
+        max_grad_norm=1.0,
+        max_skipped_steps=0,
+    )
 
 
 def gradients():
@@ -23,7 +33,7 @@ def gradients():
     return [torch.randn(7, generator=generator) for _ in RATES]
 
 
-def nemo(start, adam_w_mode, eps):
+def nemo(start, adam_w_mode, eps, relative_rate=1.0):
     """Follow apex's distributed_fused_adam for one tensor: reference/training.md, section 3.1."""
     p, m, v = start.double(), torch.zeros(7).double(), torch.zeros(7).double()
     for t, (lr, gradient) in enumerate(zip(RATES, gradients(), strict=True), 1):
@@ -31,21 +41,38 @@ def nemo(start, adam_w_mode, eps):
         m = 0.9 * m + 0.1 * g
         v = 0.95 * v + 0.05 * g**2
         update = (m / (1 - 0.9**t)) / ((v / (1 - 0.95**t)).sqrt() + eps)
-        p = p - lr * (update + (0.1 if adam_w_mode else 0.0) * p)
+        p = p - lr * relative_rate * (update + (0.1 if adam_w_mode else 0.0) * p)
     return p
 
 
 @pytest.mark.parametrize("adam_w_mode", [True, False])
 @pytest.mark.parametrize("eps", [1e-8, 1e-2])
-def test_the_update_is_nemos(adam_w_mode, eps):
-    start = torch.linspace(-1, 1, 7)
-    weight = nn.Parameter(start.clone())
-    optimizer = make_optimizer([weight], planned(adam_w_mode=adam_w_mode, eps=eps))
+def test_the_update_is_nemos_in_every_group_at_its_own_rate(adam_w_mode, eps):
+    start, rates = torch.linspace(-1, 1, 7), (1.0, 0.125, 0.125)
+    weights = [nn.Parameter(start.clone()) for _ in rates]
+    relative = {weights[1]: 0.125, weights[2]: 0.125}
+    optimizer = make_optimizer(weights, planned(adam_w_mode=adam_w_mode, eps=eps), relative)
+    assert [len(group["params"]) for group in optimizer.param_groups] == [1, 2]
     for lr, gradient in zip(RATES, gradients(), strict=True):
-        weight.grad = gradient.clone()
+        for weight in weights:
+            weight.grad = gradient.clone()
         set_learning_rate(optimizer, lr)
         optimizer.step()
-    torch.testing.assert_close(weight.detach().double(), nemo(start, adam_w_mode, eps), atol=1e-7, rtol=1e-6)
+    for weight, rate in zip(weights, rates, strict=True):
+        expected = nemo(start, adam_w_mode, eps, rate)
+        torch.testing.assert_close(weight.detach().double(), expected, atol=1e-7, rtol=1e-6)
+
+
+def test_a_group_follows_the_schedule_at_its_multiple_of_it():
+    one, other = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+    optimizer = make_optimizer([one, other], planned(adam_w_mode=True), {other: 5e-5 / 1e-3})
+    shape = Schedule(name="cosine", lr=1e-3, min_lr=1e-4, warmup_steps=3, constant_steps=0, steps=20)
+    scaled = replace(shape, lr=5e-5, min_lr=5e-6)  # the same shape, peak and floor a twentieth
+    for completed in range(21):
+        set_learning_rate(optimizer, learning_rate(shape, completed))
+        rates = [group["lr"] for group in optimizer.param_groups]
+        assert rates[0] == learning_rate(shape, completed)
+        assert rates[1] == pytest.approx(learning_rate(scaled, completed), rel=1e-14)
 
 
 def test_l2_and_decoupled_decay_differ():

@@ -5,6 +5,7 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,8 +16,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cloudcpt.plan.plan import Lora
 from cloudcpt.plan.schedule import learning_rate
-from cloudcpt.train.batches import eval_batches, train_batches
+from cloudcpt.train.batches import eval_batches, step_places, train_batches
 from cloudcpt.train.failures import TrainingFailure
+from cloudcpt.train.flops import count_flops
 from cloudcpt.train.rows import open_rows
 from cloudcpt.train.run import train
 from cloudcpt.train.stand_in import build_stand_in
@@ -25,7 +27,9 @@ from cloudcpt.wire import METRICS_FILE, model_faults
 
 pytestmark = pytest.mark.train
 
-LORA = Lora(rank=4, alpha=8.0, dropout=0.0, target_modules=("all-linear",), rslora=False, merge=True)
+LORA = Lora(
+    rank=4, alpha=8.0, dropout=0.0, target_modules=("all-linear",), rslora=False, merge=True, bits=0, embedding_lr=0.0
+)
 
 
 def untied(folder: Path) -> None:
@@ -49,8 +53,8 @@ def in_bfloat16(folder: Path) -> None:
 
 
 def with_a_poisoned_byte(folder: Path) -> None:
-    """Make the embedding of `Z` not a number; a text without it trains well."""
-    build_stand_in(folder, seed=7, context_tokens=64)
+    """Make the input embedding of `Z` not a number; a text without it trains well."""
+    untied(folder)
     weights = load_file(folder / "model.safetensors")
     weights["model.embed_tokens.weight"][AutoTokenizer.from_pretrained(folder).encode("Z")[0]] = math.nan
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
@@ -61,7 +65,7 @@ def plain_losses(model, batches):
     model = model.eval()
     sums = []
     for batch in batches:
-        pieces = batch.tokens.flatten().split(batch.cu_seqlens.diff().tolist())
+        pieces = batch.tokens.flatten().split(batch.cu_seqlens.unique().diff().tolist())
         logits = torch.cat([model(input_ids=piece[None], use_cache=False).logits[0] for piece in pieces]).double()
         sums.append((F.cross_entropy(logits, batch.labels.flatten(), reduction="sum"), batch.num_labels))
     return sums
@@ -177,7 +181,7 @@ def test_dropouts_act_also_in_a_job_that_measures_and_writes_nothing(tiny_job):
 
 def test_recomputed_activations_give_the_same_curve(tiny_job):
     dropouts = {"hidden": 0.1, "attention": 0.1, "ffn": 0.1}
-    jobs = [tiny_job(dropouts=dropouts, memory={"activations": kept}) for kept in ("all", "recompute")]
+    jobs = [tiny_job(dropouts=dropouts, memory={"activations": kept}) for kept in ("none", "full")]
     for job in jobs:
         train(job.plan, job.ml)
     assert jobs[1].curve("loss") == pytest.approx(jobs[0].curve("loss"), rel=1e-6)
@@ -259,6 +263,77 @@ def test_a_loss_that_is_not_finite_ends_the_job_before_the_optimizer_moves(tiny_
     assert not job.ml.model.exists()
 
 
+def steps_with(job, word, texts):
+    """Number the steps whose batch holds a document with a word, from the rows themselves."""
+    line = next(number for number, text in enumerate(texts, start=1) if word in text)
+    steps = range(job.plan.geometry.steps)
+    return [step + 1 for step in steps if f"train/data.jsonl:{line}" in step_places(job.plan, rows_of(job), step)]
+
+
+def test_steps_that_are_not_finite_are_left_out_as_often_as_the_recipe_says(tiny_job):
+    texts = [*(f"the river {number} runs over stone and sand" for number in range(40)), "the line with a Z in it"]
+    changes = {"base": with_a_poisoned_byte, "texts": {"train": texts}, "geometry": {"steps": 9}}
+    job = tiny_job(**changes, optimizer={"max_skipped_steps": 9})
+    assert train(job.plan, job.ml) == "completed"
+    bad = steps_with(job, "Z", texts)
+    assert 0 < len(bad) < 9
+    skips = [row for row in job.records("event") if row["name"] == "skipped-step"]
+    assert [row["step"] for row in skips] == bad
+    # Schedule and data go on, and the optimizer has not moved: the steps between learn as if nothing had been.
+    assert [row["step"] for row in job.records("step") if row["loss"] is None] == bad
+    assert job.curve("lr") == [learning_rate(job.plan.schedule, completed) for completed in range(9)]
+    assert job.records("step")[-1]["skipped"] == len(bad)
+    weights = load_file(job.ml.model / "model.safetensors")
+    assert not [name for name, weight in weights.items() if "embed" not in name and not weight.isfinite().all()]
+
+    stricter = tiny_job(**changes, optimizer={"max_skipped_steps": len(bad) - 1})
+    with pytest.raises(TrainingFailure, match=rf"CPT604: .* at step {bad[-1]}, .*; {len(bad)} such steps"):
+        train(stricter.plan, stricter.ml)
+
+
+def test_bits_per_byte_are_those_of_the_text(tiny_job):
+    job = tiny_job()
+    train(job.plan, job.ml)
+    # The stand-in has one token for a byte and one for the end of a document.
+    for name, channel in (("domain", "validation"), ("general", "general-validation")):
+        lines = (job.ml.channel(channel) / "data.jsonl").read_text("utf-8").splitlines()
+        num_bytes = sum(len(json.loads(line)["text"].encode()) for line in lines)
+        for row in (row for row in job.records("eval") if row["set"] == name):
+            expected = row["loss"] * (num_bytes + len(lines)) / num_bytes / math.log(2)
+            assert row["bits_per_byte"] == pytest.approx(expected, rel=1e-9)
+    rows = rows_of(job)["train"].header
+    assert rows.num_tokens - rows.text_bytes == 60  # documents
+    for row in job.records("step"):
+        expected = row["loss"] * rows.num_tokens / rows.text_bytes / math.log(2)
+        assert row["bits_per_byte"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_every_evaluation_says_how_far_the_loss_has_moved_since_before_the_first_step(tiny_job):
+    job = tiny_job(evaluation={"every_steps": 2}, geometry={"steps": 4})
+    train(job.plan, job.ml)
+    for name in ("domain", "general"):
+        rows = [row for row in job.records("eval") if row["set"] == name]
+        assert [row["step"] for row in rows] == [0, 2, 4]
+        assert [row["change_nats"] for row in rows] == [row["loss"] - rows[0]["loss"] for row in rows]
+
+
+def test_a_step_counts_the_operations_of_its_documents(tiny_job):
+    job = tiny_job(geometry={"steps": 2})
+    train(job.plan, job.ml)
+    flops = count_flops(AutoModelForCausalLM.from_pretrained(job.ml.channel("model")))
+    for step, row in enumerate(job.records("step")):
+        batches = list(train_batches(job.plan, rows_of(job), rank=0, world_size=1))[step]
+        pieces = np.concatenate([batch.piece_lengths for batch in batches])
+        seconds = row["seconds"]
+        assert row["flops_per_s_document"] * seconds == pytest.approx(flops.document(pieces), rel=1e-6)
+        assert row["flops_per_s_full"] * seconds == pytest.approx(flops.full(int(pieces.sum()), 48), rel=1e-6)
+        assert row["mfu_full"] is None
+    (remark,) = [row["message"] for row in job.records("event") if row["name"] == "gauges"]
+    assert (
+        remark == "no MFU, because the peak of a CPU is not in the table; no GPU utilisation, because there is no GPU"
+    )
+
+
 def test_a_batch_in_which_nothing_follows_anything_ends_the_job_with_a_reason(tiny_job):
     job = tiny_job(texts={"train": ["the river"] * 3}, geometry={"seq_len_tokens": 1})
     with pytest.raises(TrainingFailure, match=r"CPT612: step 1 has no token that follows another; .* `train/data"):
@@ -273,8 +348,10 @@ def test_what_the_plan_estimated_is_told_as_it_was_counted(tiny_job):
     assert told.keys() == found.keys()
     counted = f"60 documents, {found['train'].header.num_tokens} tokens in {len(found['train'])} rows"
     passes = f"{48 / len(found['train']):.3g} times"
-    assert told["train"] == f"train: {counted}, estimated as 1 in 1, passed over {passes}"
-    assert told["validation"].endswith(" rows, estimated as 1 in 1")
+    padding = f"{1 - found['train'].header.num_tokens / found['train'].tokens.size:.1%} padding"
+    waste = f"0.0% of the tokens in 0 cut documents, {padding}"
+    assert told["train"] == f"train: {counted}, estimated as 1 in 1, passed over {passes}; {waste}"
+    assert " rows, estimated as 1 in 1; " in told["validation"]
 
 
 def test_a_model_whose_positions_depend_on_the_batch_is_refused_before_the_first_step(tiny_job):
