@@ -8,10 +8,9 @@ from cloudcpt.cli.quantities import count, duration, plural, usd
 from cloudcpt.errors import ExitCode
 from cloudcpt.jobs.outcome import outcome_error
 from cloudcpt.jobs.ports import JobState, JobStatus
+from cloudcpt.jobs.resume import refusal as resume_refusal
 from cloudcpt.report.course import COURSE_IN_WORDS
 from cloudcpt.wire import EVALUATION_SETS, Course, Evaluation, Progress
-
-_UNHAPPY = (JobState.FAILED, JobState.STOPPED)
 
 _STEPS_SHOWN = 5
 """Steps of checkpoints that a line names."""
@@ -55,7 +54,7 @@ def result_pairs(status: JobStatus) -> list[tuple[str, str]]:
         pairs.append(("model", status.model))
     if status.checkpoints:
         pairs.append(("checkpoints", _checkpoint_words(status.checkpoints)))
-    if status.recovery_step is not None and status.state in _UNHAPPY:
+    if resume_refusal(status) is None:
         pairs.append(("can go on", f"after step {status.recovery_step:,}"))
     if status.is_rehearsal:
         pairs.append(
@@ -70,7 +69,8 @@ def _checkpoint_words(steps: tuple[int, ...]) -> str:
     names = [f"{step:,}" for step in few]
     if len(steps) > _STEPS_SHOWN:
         names.insert(1, "...")
-    return f"{plural(len(steps), 'model')} beside the final one, after step {', '.join(names)}"
+    word = "step" if len(steps) == 1 else "steps"
+    return f"{plural(len(steps), 'model')} beside the final one, after {word} {', '.join(names)}"
 
 
 def _forgotten(status: JobStatus) -> float | None:
@@ -129,7 +129,7 @@ def show_end(status: JobStatus, *, typed: str = "") -> ExitCode:
 def show_next(status: JobStatus, *, typed: str = "") -> None:
     """Print the commands that make sense now, on stderr, but for the one that was just typed."""
     name = status.name
-    on = (f"resume {name}",) if status.recovery_step is not None else ()
+    on = (f"resume {name}",) if resume_refusal(status) is None else ()
     commands = {
         JobState.COMPLETED: (f"fetch {name}", f"report {name}"),
         JobState.FAILED: (f"logs {name} --tail 50", *on, f"status {name}"),

@@ -40,6 +40,9 @@ def refusal(status: JobStatus) -> Diagnostic | None:
     if not status.state.is_final:
         hint = f"watch it: `cloudcpt logs -f {name}`"
         return error("CPT479", f"job `{name}` is {status.state}, there is nothing to resume", hint=hint)
+    if status.failure is not None and status.failure.code in _STATE_IS_REFUSED:
+        message = f"job `{name}` could not go on from its state: {status.failure.message}"
+        return error("CPT479", message, hint=f"start it over with `submit --force`; why: `cloudcpt logs {name}`")
     if status.recovery_step is None:
         message = f"job `{name}` left no state to go on from"
         hint = "start it over with `submit --force`; with `checkpoint.recovery_every_steps` in the recipe it leaves one"

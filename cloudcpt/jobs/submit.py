@@ -3,6 +3,7 @@
 from cloudcpt.errors import ServiceRefused, error
 from cloudcpt.jobs.outcome import outcome_error
 from cloudcpt.jobs.ports import JobService, Submission
+from cloudcpt.jobs.resume import refusal
 from cloudcpt.plan.plan import Plan
 
 
@@ -38,10 +39,12 @@ def submit(jobs: JobService, plan: Plan, *, replace: bool = False) -> Submission
     ended = outcome_error(status)
     if ended is None:
         return submission
+    can_go_on = refusal(status) is None
+    way_on = f"`cloudcpt resume {submission.name}` goes on; or " if can_go_on else "remove the cause and "
     earlier = "the files of the earlier attempt are deleted then" if plan.launch is None else "the earlier job stays"
     again = error(
         "CPT456",
         f"job `{submission.name}` of this very plan has {status.state} before",
-        hint=f"remove the cause and submit again with `--force`; {earlier}",
+        hint=f"{way_on}submit again with `--force`; {earlier}",
     )
     raise type(ended)(*ended.diagnostics, again)

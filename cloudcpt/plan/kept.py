@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the trainer and the job commands count here too, and need n
     from cloudcpt.recipe.load import LoadedRecipe
 
 MOST_CHECKPOINTS = 5000
-"""Of one job. Source: the limit of the service in the first source document, FEATURES S0-12."""
+"""Of one job. Source: the service of the first source document, S0-12 in docs/features.md."""
 
 STATE_BYTES = 12
 """Of each parameter that learns: its fp32 weight and two moments."""

@@ -29,14 +29,9 @@ def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """
     if left.dim() == 3 and len(left) == 1:
         return product(left[0], right[0])[None]  # a batch of one is slower than one product
-    if left.dtype != torch.float32 or left.device.type != "cpu" or not _IS_WIDE:
+    # oneDNN would have to be called once for each product of a batch.
+    if left.dim() == 3 or left.dtype != torch.float32 or left.device.type != "cpu" or not _IS_WIDE:
         return left @ right
-    if left.dim() == 2:
-        return _by_onednn(left, right)
-    return torch.stack([_by_onednn(one, other) for one, other in zip(left, right, strict=True)])
-
-
-def _by_onednn(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     # The one product of oneDNN that torch offers without changing its precision; inductor calls it, too. It takes the
     # right matrix transposed. One with gaps between its rows or columns would be multiplied a thousand times slower.
     right = right.t()

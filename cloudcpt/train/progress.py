@@ -105,6 +105,7 @@ class MetricsLog:
         self._last_step = 0
         self._tokens = 0
         self._started = time.monotonic()
+        self._earlier_s = 0.0
         if self._files is not None:
             self._files.record(
                 "run",
@@ -217,23 +218,28 @@ class MetricsLog:
         """Give the record as it was when it was settled last; empty where it is not written."""
         return self._files.settled() if self._files is not None else b""
 
-    def take_up(self, record: bytes, step: int, tokens: int) -> None:
+    def take_up(self, record: bytes, *, step: int, tokens: int, seconds: float) -> None:
         """Go on with the record of an attempt that was interrupted, in place of what this one has written.
 
         Args:
             record: As `settled` gave it.
             step: Optimizer steps completed by then.
             tokens: Tokens trained by then.
+            seconds: That the attempts before this one took.
         """
-        self._last_step, self._tokens = step, tokens
+        self._last_step, self._tokens, self._earlier_s = step, tokens, seconds
         if self._files is not None:
             self._files.take_up(record, step)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the run so far, those of earlier attempts included."""
+        return self._earlier_s + time.monotonic() - self._started
 
     def end(self, step: int, outcome: Outcome) -> None:
         """Write how the run ended, and close the files; a second end is not written."""
         if self._files is not None:
-            seconds = time.monotonic() - self._started
-            self._files.record("end", step=step, outcome=outcome, seconds=seconds)
+            self._files.record("end", step=step, outcome=outcome, seconds=self.seconds)
             self._files.close()
             self._files = None
 

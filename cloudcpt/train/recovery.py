@@ -170,7 +170,8 @@ class Recovery:
         position = state.position
         self._reached, self._saved_step = position, position.steps
         if self._world.is_main:
-            self._log.take_up((folder / METRICS_FILE).read_bytes(), position.steps, position.tokens)
+            record = (folder / METRICS_FILE).read_bytes()
+            self._log.take_up(record, step=position.steps, tokens=position.tokens, seconds=position.seconds)
         self._log.event(position.steps, "resumed", _words(state, _made_on(self._world)))
         self._log.settle()
         return position
@@ -220,7 +221,9 @@ class _Stored(Mapping[str, torch.Tensor]):
 def _read(folder: Path) -> SavedState | str:
     try:
         return read_state(folder)
-    except (OSError, ValueError, TypeError, KeyError) as exc:
+    except (TypeError, KeyError):
+        return f"`{STATE_FILE}` was written by another version of cloudcpt"
+    except (OSError, ValueError) as exc:
         return f"`{STATE_FILE}` cannot be read: {exc}"
 
 

@@ -193,6 +193,7 @@ def train(plan: Plan, ml: MlFolder) -> Literal["completed", "stopped"]:
                     Position(
                         steps=completed_steps,
                         tokens=seen_tokens,
+                        seconds=log.seconds,
                         skipped_steps=monitor.standing.skipped,
                         watched=monitor.memory(),
                         before=before,

@@ -20,6 +20,7 @@ class Position:
     Args:
         steps: Optimizer steps completed.
         tokens: Tokens trained.
+        seconds: That all attempts together took up to here; what an attempt did after its last state is not in it.
         skipped_steps: Steps left out because they were not finite.
         watched: What the monitor remembers of them.
         before: The held-out sets by name, as they were measured before the first step.
@@ -27,6 +28,7 @@ class Position:
 
     steps: int
     tokens: int
+    seconds: float
     skipped_steps: int
     watched: Mapping[str, Any]
     before: Mapping[str, HeldOut]

@@ -25,7 +25,8 @@ def places_where_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
     def made(behaviour: str) -> Places:
         engine = fake_engine(tmp_path / "state", behaviour)
-        wait_for(engine, engine.create(small_plan(tmp_path / "train.jsonl")).name, JobState.TRAINING)
+        name = engine.create(small_plan(tmp_path / "train.jsonl")).name
+        wait_for(engine, name, *([JobState.TRAINING] if behaviour == "wait" else []))
         return Places(engine)
 
     yield made
@@ -34,9 +35,7 @@ def places_where_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture
 def interrupted(places_where_a_job: Callable[[str], Places]) -> Places:
-    places = places_where_a_job("interrupted")
-    wait_for(places.local, places.names()[0])
-    return places
+    return places_where_a_job("interrupted")
 
 
 def shell(places: Places, *words: str, answer: str = "") -> Result:

@@ -1,6 +1,7 @@
 """A job that was interrupted goes on in its folder, as the same job, watched over anew."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,16 @@ def test_a_job_that_could_not_go_on_is_not_told_to_go_on(code: str) -> None:
     refused, killed = (Failure(code=one, blame=Blame.USER, message="why") for one in (code, "CPT471"))
     assert with_way_on(refused, 60) == refused
     assert with_way_on(killed, 60).message == "why; `cloudcpt resume` goes on after step 60"
+
+
+@pytest.mark.parametrize("code", ["CPT665", "CPT666"])
+def test_a_job_whose_state_was_refused_is_not_sent_there_again(
+    code: str, engine_that: Callable[[str], LocalEngine], plan: Plan
+) -> None:
+    engine = engine_that("fail")
+    status = wait_for(engine, engine.create(plan).name)
+    failure = Failure(code=code, blame=Blame.USER, message="why")
+    fault = refusal(replace(status, failure=failure, recovery_step=60))
+    assert fault is not None
+    assert (fault.code, fault.hint and "submit --force" in fault.hint) == ("CPT479", True)
+    assert refusal(replace(status, recovery_step=60)) is None

@@ -10,6 +10,7 @@ from torch._dynamo.utils import counters
 
 from cloudcpt.train.batches import IGNORE
 from cloudcpt.train.compile import compile_layers
+from cloudcpt.train.failures import failure_of
 from cloudcpt.train.likelihood import losses_and_gradient
 from cloudcpt.train.loss import CausalLoss, model_inputs
 
@@ -77,3 +78,18 @@ def test_compiled_losses_are_the_same(fresh_compiler):
             compiled(logits, labels, cap), losses_and_gradient(logits, labels, cap), strict=True
         ):
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_layer_that_cannot_be_compiled_ends_the_job_with_a_reason(fresh_compiler):
+    @torch.compile(fullgraph=True)
+    def layer(states):
+        torch._dynamo.graph_break()
+        return states
+
+    with pytest.raises(Exception, match="graph_break") as caught:
+        layer(torch.ones(1))
+    failure = failure_of(caught.value)
+    assert failure.code == "CPT643"
+    assert failure.message.startswith("a decoder layer could not be compiled: ")
+    assert "\n" not in failure.message
+    assert "Traceback" in failure.detail

@@ -171,17 +171,38 @@ def resealed(job, change):
     """Change a state in a way that no hash notices, as whoever may write into the bucket could."""
     path = state_of(job) / STATE_FILE
     row = json.loads(path.read_text("utf-8"))
-    change(row["owner"])
+    change(row)
     path.write_text(json.dumps(row), "utf-8")
     commit_text(state_of(job) / COMPLETE_FILE, sha256_of(path) + "\n")
+
+
+def test_the_seconds_of_a_run_are_those_of_all_its_attempts(stopped):
+    (first,) = stopped.records("end")
+    seconds_of_steps = [row["seconds"] for row in stopped.records("step")]
+    state = json.loads((state_of(stopped) / STATE_FILE).read_text("utf-8"))
+    earlier = state["position"]["seconds"]
+    assert sum(seconds_of_steps) < earlier <= first["seconds"]
+    resealed(stopped, lambda row: row["position"].update(seconds=1000.0))
+    assert train(stopped.plan, stopped.ml) == "completed"
+    (end,) = stopped.records("end")
+    assert 1000.0 < end["seconds"] < 1300.0
+
+
+def test_a_state_of_another_version_is_refused_as_such(stopped):
+    resealed(stopped, lambda row: row["position"].pop("seconds"))
+    with pytest.raises(TrainingFailure, match=r"CPT666: .*`state.json` was written by another version of cloudcpt"):
+        train(stopped.plan, stopped.ml)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda owner: owner.update(plan_hash="0" * 64), "it is that of plan `0000000000000000...`, and this one is `"),
-        (lambda owner: owner.update(world_size=2), "it is that of 2 processes, and these are 1"),
-        (lambda owner: owner["rows"].update(train="0" * 64), "the rows of `train` are not those"),
+        (
+            lambda row: row["owner"].update(plan_hash="0" * 64),
+            "it is that of plan `0000000000000000...`, and this one is `",
+        ),
+        (lambda row: row["owner"].update(world_size=2), "it is that of 2 processes, and these are 1"),
+        (lambda row: row["owner"]["rows"].update(train="0" * 64), "the rows of `train` are not those"),
     ],
 )
 def test_the_state_of_another_job_is_refused_with_what_differs(change, message, stopped):
