@@ -2,7 +2,7 @@
 
     python bench/train.py                                      on a CPU, 40 minutes
     python bench/train.py --features                           what each part of the loop costs or brings
-    python bench/train.py --device cuda --size 8b-width        on one GPU of 80 GB or more
+    python bench/train.py --device cuda --size 8b-width        on one GPU of 141 GB; with `--layers 12`, of 80 GB
 
 Everybody trains the same random Llama on the same packed rows in the same order, with the same optimizer; the loss of
 the first step is shown, because only who computes the same thing can be compared. Whole loops are measured: batches,
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from train_contenders import CONTENDERS, LEFT_OUT
-from train_job import SIZES, batches_of, make_inputs, make_plan
+from train_job import SIZES, batches_of, make_inputs, make_plan, size_of
 
 from cloudcpt.local.layout import lay_out
 from cloudcpt.plan.instances import chip_tflops
@@ -96,7 +96,7 @@ class Contender:
 
 def compare(names: Sequence[str], options: argparse.Namespace, dtype: str, *, one_document_per_row: bool) -> Any:
     """Let everybody who is here take turns; give the conditions and every turn."""
-    size = SIZES[options.size]
+    size = size_of(options.size, options.layers)
     # On a GPU a turn is a process that ends, so every turn trains the same steps.
     steps = WARM_UP_STEPS + options.steps * (options.rounds if options.device == "cpu" else 1) + 1
     with tempfile.TemporaryDirectory() as folder:
@@ -108,7 +108,7 @@ def compare(names: Sequence[str], options: argparse.Namespace, dtype: str, *, on
         batches = batches_of(plan, ml, root / "base")
         tokens = [sum(batch.num_tokens for batch in step) for step in batches]
         lengths = [length for step in batches for batch in step for length in batch.piece_lengths.tolist()]
-        arguments = [str(root), options.size, str(steps), options.device, dtype]
+        arguments = [str(root), options.size, str(options.layers), str(steps), options.device, dtype]
         threads = str(options.threads)
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         taker = take_turns_together if options.device == "cpu" else take_turns_alone
@@ -204,7 +204,7 @@ def show(case: Any, options: argparse.Namespace) -> None:
         spread = f"{statistics.median(mine):,.0f} ({min(mine):,.0f} to {max(mine):,.0f})"
         shown = f"{loss:.3f}" if loss is not None else "-"
         print(f"{name:<36}{spread:>24}{ratio:>15.2f}x{1000 * counted:>17.2f}{memory:>7.1f} GiB{shown:>12}", end="")
-        mfu = SIZES[options.size].full_flops_per_token * statistics.median(mine)
+        mfu = size_of(options.size, options.layers).full_flops_per_token * statistics.median(mine)
         print(f"{mfu / peak:>8.1%}" if peak else "")
     for name, reason in case["missing"].items():
         print(f"{name:<36}did not start here: {reason}")
@@ -245,7 +245,7 @@ def conditions(options: argparse.Namespace) -> str:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             found.append(f"no {package}")
-    size = SIZES[options.size]
+    size = size_of(options.size, options.layers)
     shape = ", ".join(f"{name} {number}" for name, number in size.model.items())
     batch = f"{size.accumulation} x {size.micro_batch_rows} rows of {size.seq_len_tokens}"
     return f"{where}; Python {platform.python_version()}, {', '.join(found)}\n{shape}; {batch} a step"
@@ -256,6 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--size", choices=SIZES, default="small", help="of model and rows")
+    parser.add_argument("--layers", type=int, default=0, help="of the model, instead of those of its size")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), nargs="*", help="default: both, on a GPU bfloat16")
     parser.add_argument("--documents", choices=("web", "one"), nargs="*", default=["web", "one"])
     parser.add_argument("--features", action="store_true", help="compare cloudcpt with itself, less one part")

@@ -1,6 +1,6 @@
 """One contender of `bench/train.py`: a process that trains, and stops after every few steps until it is told to go on.
 
-    python bench/train_contenders.py NAME FOLDER SIZE STEPS DEVICE DTYPE
+    python bench/train_contenders.py NAME FOLDER SIZE LAYERS STEPS DEVICE DTYPE
 
 Whole loops are measured as they are: `cloudcpt.train.run.train` and `transformers.Trainer.train`. Both end a step in
 the optimizer of torch, which calls back; there the process reads how many steps to go, and writes what they took.
@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
-from train_job import SIZES, batches_of, make_plan
+from train_job import batches_of, make_plan, size_of
 
 from cloudcpt.local.layout import lay_out
 from cloudcpt.plan.plan import Plan
@@ -268,10 +268,15 @@ def _items(batch: Batch, has_boundaries: bool) -> Sequence[dict[str, torch.Tenso
 
 def main() -> None:
     """Read the command line, train until nobody asks for more."""
-    name, folder, size, steps, device, dtype = sys.argv[1:]
+    name, folder, size, layers, steps, device, dtype = sys.argv[1:]
     contender, root = CONTENDERS[name], Path(folder)
     plan = make_plan(
-        root, SIZES[size], steps=int(steps), device=device, compute_dtype=dtype, is_compiled=contender.is_compiled
+        root,
+        size_of(size, int(layers)),
+        steps=int(steps),
+        device=device,
+        compute_dtype=dtype,
+        is_compiled=contender.is_compiled,
     )
     ml = MlFolder(root / f"ml-{os.getpid()}")
     lay_out(ml, plan)

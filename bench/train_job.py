@@ -101,7 +101,14 @@ SIZES = {
         rows=120,
     ),
 }
-"""By name: to try the script out; for a CPU; half of the layers of Llama-3-8B, for one GPU of 80 GB or more."""
+"""By name: to try the script out; for a CPU; half of the layers of Llama-3-8B, for one GPU of 141 GB."""
+
+
+def size_of(name: str, layers: int) -> Size:
+    """Find a size by its name, with so many layers instead of its own; 0 leaves them."""
+    size = SIZES[name]
+    return replace(size, model=size.model | {"num_hidden_layers": layers}) if layers else size
+
 
 _RECIPE = """
 run:

@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="starts of each kind that count")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write every start into this file")
-    options = parser.parse_args(namespace=argparse.Namespace(device="cpu", size="small"))
+    options = parser.parse_args(namespace=argparse.Namespace(device="cpu", size="small", layers=0))
     print(conditions(options), flush=True)
     turns: Any = measure(options)
     show(turns)
