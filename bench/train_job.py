@@ -23,7 +23,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from cloudcpt.cli.prepare import prepare
 from cloudcpt.plan.plan import Plan
 from cloudcpt.train.batches import Batch, train_batches
-from cloudcpt.train.pack import prepare_rows
+from cloudcpt.train.prepare import prepare_rows
 from cloudcpt.wire import MlFolder
 
 END = 0

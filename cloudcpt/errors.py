@@ -18,10 +18,8 @@ Ranges: 0xx syntax and shape of a recipe, 1xx values, 2xx fields that contradict
 4xx where the job runs, 5xx plan: fit, time and cost, 6xx training, 7xx the account, 9xx ours.
 """
 
-import tomllib
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from importlib import resources
 from typing import ClassVar
 
 
@@ -215,5 +213,8 @@ class Explanation:
 
 def explanations() -> dict[str, Explanation]:
     """Read every documented code from `codes.toml`, in order."""
+    import tomllib
+    from importlib import resources
+
     table = tomllib.loads(resources.files("cloudcpt").joinpath("codes.toml").read_text("utf-8"))
     return {code: Explanation(code=code, title=row["title"], text=row["text"].strip()) for code, row in table.items()}

@@ -16,8 +16,8 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
+from cloudcpt.dataset.checksum import as_text, crc64nvme
 from cloudcpt.errors import ServiceRefused, TransientError, error
-from cloudcpt.jobs.checksum import as_text, crc64nvme
 from cloudcpt.jobs.journal import JournalEntry, UploadJournal
 from cloudcpt.jobs.objects import (
     Bytes,

@@ -14,6 +14,7 @@ from cloudcpt.aws.errors import translated
 from cloudcpt.aws.records import CloudRecord, record_of
 from cloudcpt.aws.training_jobs import Description
 from cloudcpt.errors import UsageProblem, error
+from cloudcpt.jobs.data_job import is_data_job, read_data_job
 from cloudcpt.jobs.request import PLAN_HASH
 from cloudcpt.plan.plan import Plan, read_plan
 from cloudcpt.wire import PLAN_FILE
@@ -46,7 +47,7 @@ def adopt(described: Description, client: Any, region: str) -> tuple[CloudRecord
         message = f"`{name}` is a training job in {region}, and not one that cloudcpt has started"
         raise UsageProblem(error("CPT442", message))
     content = _plan_bytes(described, client, plan_hash, account_id)
-    plan = _plan(content, name)
+    plan = read_data_job(content) if is_data_job(content) else _plan(content, name)
     assert plan.launch is not None, f"job `{name}` runs in the cloud, so its plan is for the cloud"
     record = record_of(
         plan,

@@ -25,6 +25,8 @@ from cloudcpt.aws.standing import never_created, standing
 from cloudcpt.aws.timeline import is_final
 from cloudcpt.aws.training_jobs import Description, TrainingJobs
 from cloudcpt.errors import CloudcptError, ServiceRefused, SetupError, TransientError, UsageProblem, error
+from cloudcpt.jobs.data_job import DataJob
+from cloudcpt.jobs.data_request import data_job_request
 from cloudcpt.jobs.names import unknown_job
 from cloudcpt.jobs.ports import START, JobState, JobStatus, LogChunk, Submission
 from cloudcpt.jobs.request import checkpoint_config, training_job_request
@@ -67,7 +69,7 @@ class CloudEngine:
         self._clients: dict[tuple[str, str], Any] = {}
         self._ended_at: dict[str, float] = {}
 
-    def create(self, plan: Plan, *, replace: bool = False) -> Submission:
+    def create(self, plan: Plan | DataJob, *, replace: bool = False) -> Submission:
         """Make sure that the one job of a plan exists; see `JobService.create`. Its inputs must be in S3 already.
 
         A name can be given once in an account and region, and it is made from the plan's hash: that, and nothing on
@@ -92,7 +94,7 @@ class CloudEngine:
         plan = read_plan(self.records.plan_path(name))
         return self._create(plan, replace=True, checkpoints_uri=record.checkpoints_uri)
 
-    def _create(self, plan: Plan, *, replace: bool, checkpoints_uri: str = "") -> Submission:
+    def _create(self, plan: Plan | DataJob, *, replace: bool, checkpoints_uri: str = "") -> Submission:
         """Make sure that the one job of a plan exists.
 
         Args:
@@ -100,7 +102,7 @@ class CloudEngine:
             replace: Make another attempt when the last one failed or was stopped.
             checkpoints_uri: Where a new attempt finds what an earlier one has left; empty for a place of its own.
         """
-        request = self._request(plan)
+        request = data_job_request(plan) if isinstance(plan, DataJob) else self._request(plan)
         attempt = self.records.last_attempt(plan.job_name)
         while True:
             record = self._recorded(plan, attempt, checkpoints_uri)
@@ -191,7 +193,7 @@ class CloudEngine:
         self.records.write(record, plan=plan)
         return record
 
-    def _recorded(self, plan: Plan, attempt: int, checkpoints_uri: str) -> CloudRecord:
+    def _recorded(self, plan: Plan | DataJob, attempt: int, checkpoints_uri: str) -> CloudRecord:
         """Recall an attempt, or write down that we are about to make it."""
         name = attempt_name(plan.job_name, attempt)
         if known := self.records.read(name):

@@ -18,8 +18,9 @@ from typing import Any
 
 from cloudcpt.aws.attempts import is_job_name
 from cloudcpt.errors import Blame, SetupError, error
+from cloudcpt.jobs.data_job import DataJob
+from cloudcpt.jobs.order import outlay_of
 from cloudcpt.jobs.ports import JobState, JobStatus, Phase
-from cloudcpt.plan.kept import keeps_anything
 from cloudcpt.plan.plan import Plan
 from cloudcpt.wire import CHECKPOINTS_DIR, PLAN_FILE, SCHEMA_VERSION, Evaluation, Failure, Progress, commit_text
 
@@ -46,6 +47,7 @@ class CloudRecord:
         is_rehearsal: A stand-in takes the place of the model.
         is_confirmed: The service has answered that the job exists.
         checkpoints_uri: `s3://bucket/prefix` of the copy of its checkpoint folder; empty when it has none.
+        makes_model: It trains; work on data leaves none.
         ended: The final status; None while something may still change.
         schema_version: Of `record.json`.
     """
@@ -65,6 +67,7 @@ class CloudRecord:
     is_rehearsal: bool
     is_confirmed: bool
     checkpoints_uri: str = ""
+    makes_model: bool = True
     ended: JobStatus | None = None
     schema_version: int = SCHEMA_VERSION
 
@@ -75,7 +78,7 @@ class CloudRecord:
 
 
 def record_of(
-    plan: Plan,
+    plan: Plan | DataJob,
     name: str,
     *,
     attempt: int,
@@ -89,7 +92,8 @@ def record_of(
     Without a `checkpoints_uri`, a plan that keeps anything has a place of its own for it.
     """
     assert plan.launch is not None, f"a plan for `{plan.target}` is not for the cloud"
-    own_uri = f"{plan.launch.output_uri}/{name}/{CHECKPOINTS_DIR}" if keeps_anything(plan) else ""
+    outlay = outlay_of(plan)
+    own_uri = f"{plan.launch.output_uri}/{name}/{CHECKPOINTS_DIR}" if outlay.keeps_anything else ""
     return CloudRecord(
         name=name,
         job_name=plan.job_name,
@@ -100,10 +104,11 @@ def record_of(
         target=plan.target,
         plan_hash=plan.hash,
         output_uri=f"{plan.launch.output_uri}/{name}",
-        instance_type=plan.world.instance_type,
-        instances=plan.world.nodes,
-        usd_per_instance_hour=plan.estimate.usd_per_instance_hour,
-        is_rehearsal=plan.model.stand_in,
+        instance_type=outlay.instance_type,
+        instances=outlay.instances,
+        usd_per_instance_hour=outlay.usd_per_instance_hour,
+        is_rehearsal=outlay.is_rehearsal,
+        makes_model=outlay.makes_model,
         is_confirmed=is_confirmed,
         checkpoints_uri=checkpoints_uri or own_uri,
     )

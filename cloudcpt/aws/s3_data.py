@@ -1,16 +1,20 @@
 """Data that lies in S3, read where it is: the `DataPlace` port over boto3. Nothing is copied to a disk."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from cloudcpt.aws.errors import translated
-from cloudcpt.aws.s3_ranges import StoredContent
+from cloudcpt.aws.s3_ahead import ReadAhead, SmallStream
+from cloudcpt.aws.s3_ranges import StoredContent, read_range
 from cloudcpt.aws.s3_selection import ListedObject, Listing, select_objects
 from cloudcpt.aws.s3_stream import S3Stream
+from cloudcpt.aws.s3_versions import newest_at, version_of
 from cloudcpt.aws.session import AwsSession
-from cloudcpt.dataset.places import InputFile, Selection, require_usable
+from cloudcpt.dataset.places import EXTENSION, InputFile, InputStream, Selection, require_usable
+from cloudcpt.dataset.versions import Pin
 from cloudcpt.errors import CloudcptError, DatasetError, error
 from cloudcpt.jobs.access import split_uri
 
@@ -59,22 +63,56 @@ class S3Data:
             TransientError: S3 cannot be reached, or stays busy.
         """
         bucket, key = address_of(path)
-        listing = Listing(
-            bucket=bucket,
-            below=lambda prefix: self.objects(bucket, prefix),
-            beside=lambda name: self._beside(bucket, name),
-        )
-        return select_objects(listing, key, path)
+        return self._select(bucket, key, path, lambda prefix: self.objects(bucket, prefix))
 
-    def open(self, file: InputFile) -> S3Stream:
-        """Begin to read an object as it was listed."""
+    def select_version(self, path: str, pin: Pin) -> Selection:
+        """Find the objects that a URI means in a version of them; see `select`.
+
+        Args:
+            path: The URI.
+            pin: A moment, or the id of one version, which only one object can have.
+
+        Raises:
+            DatasetError: as `select`; and there is no such version.
+        """
+        bucket, key = address_of(path)
+        if pin.moment is not None:
+            moment = pin.moment
+            return self._select(bucket, key, path, lambda prefix: self._objects_at(bucket, prefix, moment))
+        if not key.endswith(EXTENSION):
+            hint = "pin a moment, `2026-11-20T12:00:00Z`, or the content, `blake3:` and the first digits of its hash"
+            message = f"`{pin.version_id}` can be a version of one `{EXTENSION}` object, `{path}` names no such object"
+            raise DatasetError(error("CPT318", message, hint=hint))
+        found = version_of(self.client, bucket, key, pin.version_id, self._owner)
+        return self._select(bucket, key, path, lambda prefix: iter([found] if key.startswith(prefix) else []))
+
+    def _select(self, bucket: str, key: str, path: str, below: Callable[[str], Iterator[ListedObject]]) -> Selection:
+        listing = Listing(bucket=bucket, below=below, beside=lambda name: self._beside(bucket, name))
+        selection = select_objects(listing, key, path)
+        self._ahead.expect(selection.files)
+        return selection
+
+    def _stored(self, file: InputFile) -> StoredContent:
         bucket, key = split_uri(file.path)
-        return S3Stream(self.client, self.stored(bucket, key, etag=file.etag, size_bytes=file.size_bytes))
+        return self.stored(bucket, key, etag=file.etag, size_bytes=file.size_bytes, version_id=file.version_id)
 
-    def stored(self, bucket: str, key: str, *, etag: str, size_bytes: int) -> StoredContent:
+    @cached_property
+    def _ahead(self) -> ReadAhead:
+        return ReadAhead(lambda file: read_range(self.client, self._stored(file), 0, file.size_bytes))
+
+    def open(self, file: InputFile) -> InputStream:
+        """Begin to read an object as it was listed; small ones that come after it are asked for as well."""
+        coming = self._ahead.take(file)
+        if coming is not None:
+            return SmallStream(file.size_bytes, coming)
+        return S3Stream(self.client, self._stored(file))
+
+    def stored(self, bucket: str, key: str, *, etag: str, size_bytes: int, version_id: str = "") -> StoredContent:
         """Say what is to be read of an object that was listed."""
         owner = self._owner.get("ExpectedBucketOwner", "")
-        return StoredContent(bucket=bucket, key=key, etag=etag, size_bytes=size_bytes, owner=owner)
+        return StoredContent(
+            bucket=bucket, key=key, etag=etag, size_bytes=size_bytes, owner=owner, version_id=version_id
+        )
 
     def objects(self, bucket: str, prefix: str, *, is_deep: bool = True) -> Iterator[ListedObject]:
         """List the objects whose keys begin with a prefix, in the order of their keys, a page at a time.
@@ -92,6 +130,16 @@ class S3Data:
     def client(self) -> Any:
         """Make the client, which many threads may use."""
         return AwsSession(region=self._region).client("s3")
+
+    def _objects_at(self, bucket: str, prefix: str, moment: datetime) -> Iterator[ListedObject]:
+        """List the objects that there were at a moment."""
+        pages = self.client.get_paginator("list_object_versions")
+        with translated(f"list versions below `s3://{bucket}/{prefix}`"):
+            yield from newest_at(pages.paginate(Bucket=bucket, Prefix=prefix, **self._owner), moment)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what is connected: another process connects for itself."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("client", "_ahead")}
 
     def _beside(self, bucket: str, key: str) -> list[str]:
         """List names next to a key, as many as one page holds: it is only for a hint."""

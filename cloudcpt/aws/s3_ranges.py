@@ -35,6 +35,7 @@ class StoredContent:
         etag: As S3 lists it, with its quotes.
         size_bytes: As S3 lists it.
         owner: The account that the bucket must belong to; empty when that is not known.
+        version_id: Which version to ask for; empty for the newest, which must still be the one of the ETag.
     """
 
     bucket: str
@@ -42,6 +43,7 @@ class StoredContent:
     etag: str
     size_bytes: int
     owner: str
+    version_id: str = ""
 
     @property
     def uri(self) -> str:
@@ -81,10 +83,13 @@ def read_range(client: Any, stored: StoredContent, start: int, stop: int) -> Blo
 
 def _ask(client: Any, stored: StoredContent, start: int, stop: int) -> dict[str, Any]:
     wanted = {"Bucket": stored.bucket, "Key": stored.key, "IfMatch": stored.etag, "Range": f"bytes={start}-{stop - 1}"}
-    owner = {"ExpectedBucketOwner": stored.owner} if stored.owner else {}
+    if stored.owner:
+        wanted["ExpectedBucketOwner"] = stored.owner
+    if stored.version_id:
+        wanted["VersionId"] = stored.version_id
     with translated(f"read `{stored.uri}`"):
         try:
-            answer: dict[str, Any] = client.get_object(**wanted, **owner)
+            answer: dict[str, Any] = client.get_object(**wanted)
         except ClientError as exc:
             if ours := _refusal(stored, str(exc.response.get("Error", {}).get("Code", ""))):
                 raise ours from exc

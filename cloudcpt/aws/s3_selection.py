@@ -27,11 +27,19 @@ from cloudcpt.errors import DatasetError, Diagnostic, error
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedObject:
-    """What a listing says of an object: its key, its exact size, and its ETag with the quotes."""
+    """What a listing says of an object.
+
+    Args:
+        key: Its key.
+        size_bytes: Exact size.
+        etag: With its quotes.
+        version_id: Of a listing of versions; empty where the newest of each object was listed.
+    """
 
     key: str
     size_bytes: int
     etag: str
+    version_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,6 +151,7 @@ def _inputs(bucket: str, stem: str | None, found: Iterable[ListedObject]) -> tup
             shown=f"{S3}{bucket}/{one.key}",
             size_bytes=one.size_bytes,
             etag=one.etag,
+            version_id=one.version_id,
         )
         for name, one in named
     )

@@ -79,8 +79,10 @@ def never_created(record: CloudRecord) -> JobStatus:
     )
 
 
-def _model(record: CloudRecord, described: Description) -> str:
+def _model(record: CloudRecord, described: Description) -> str | None:
     """Say where the model is: our own container leaves loose files, that of a Nova job what AWS makes of them."""
+    if not record.makes_model:
+        return None
     if described["OutputDataConfig"].get("CompressionType") == "NONE":
         return record.model_uri
     return str(described.get("ModelArtifacts", {}).get("S3ModelArtifacts", record.model_uri))

@@ -14,7 +14,7 @@ from cloudcpt.cli.ask import is_wanted
 from cloudcpt.cli.job_view import age
 from cloudcpt.cli.places import Places
 from cloudcpt.cli.quantities import plural, size
-from cloudcpt.errors import CloudcptError, PlanError, SetupError, error
+from cloudcpt.errors import CloudcptError, PlanError, SetupError, UsageProblem, error
 from cloudcpt.jobs.journal import JournalEntry
 from cloudcpt.jobs.objects import ObjectStore
 from cloudcpt.jobs.stale import StaleUpload, abort_stale, lost_entries, stale_uploads
@@ -146,7 +146,9 @@ def _shelves(places: Places, where: str | None) -> Iterator[Shelf]:
     """
     if where is None:
         for name in places.records.names():
-            with contextlib.suppress(SetupError, PlanError):  # a damaged record keeps nobody from cleaning elsewhere
+            with contextlib.suppress(
+                SetupError, PlanError, UsageProblem
+            ):  # a damaged record keeps nobody from cleaning elsewhere
                 record, launch = places.record(name), places.plan(name).launch
                 if launch is not None:
                     yield Shelf(uri=launch.input_uri, region=record.region, owner=record.account_id)

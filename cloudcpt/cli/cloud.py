@@ -9,17 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cloudcpt.jobs.objects import ObjectStore
-from cloudcpt.jobs.ports import CheckpointSource, JobService, LogSource, ModelSource
+from cloudcpt.jobs.ports import CheckpointSource, JobService, LogSource, ModelSource, Submission
 
 if TYPE_CHECKING:
     from cloudcpt.aws.engine import CloudEngine
     from cloudcpt.aws.session import AwsSession
     from cloudcpt.jobs.checks import Check
+    from cloudcpt.jobs.data_job import DataJob
     from cloudcpt.plan.plan import Plan
 
 
 class CloudJobs(JobService, LogSource, ModelSource, CheckpointSource, Protocol):
-    """The training jobs of a region."""
+    """The training jobs of a region; some of them work on data."""
+
+    def create(self, plan: "Plan | DataJob", *, replace: bool = False) -> Submission:
+        """Make sure that the one job exists and is under way; see `JobService.create`."""
+        ...
 
 
 class Cloud(Protocol):

@@ -59,7 +59,7 @@ def _forget(places: Places, name: str, *, with_model: bool, yes: bool) -> None:
 def _left_there(places: Places, name: str) -> Iterator[tuple[str, str]]:
     """List what a job has in the account."""
     record = places.record(name)
-    with contextlib.suppress(PlanError):  # what cannot be read any more need not be told
+    with contextlib.suppress(PlanError, UsageProblem):  # what cannot be read any more need not be told
         launch = places.plan(name).launch
         if launch is not None:
             yield "inputs", f"{launch.input_uri}/, shared by all jobs on the same data"

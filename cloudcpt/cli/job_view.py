@@ -131,7 +131,7 @@ def show_next(status: JobStatus, *, typed: str = "") -> None:
     name = status.name
     on = (f"resume {name}",) if resume_refusal(status) is None else ()
     commands = {
-        JobState.COMPLETED: (f"fetch {name}", f"report {name}"),
+        JobState.COMPLETED: (f"fetch {name}", f"report {name}") if status.model else (f"logs {name}",),
         JobState.FAILED: (f"logs {name} --tail 50", *on, f"status {name}"),
         JobState.STOPPED: (*on, f"logs {name} --tail 50", f"status {name}"),
     }.get(status.state, (f"status {name}", f"logs -f {name}", f"stop {name}"))

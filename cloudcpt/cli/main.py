@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, str] = {
     "init": "Write a commented recipe to start from",
     "validate": "Find every mistake in recipes and datasets",
+    "data": "Look at a corpus, and make it fit for training",
     "plan": "Show what a recipe will do, how long and for how much",
     "render": "Make a Nova recipe ready for AWS's own launcher",
     "submit": "Start the one job of a recipe",

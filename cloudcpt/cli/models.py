@@ -35,8 +35,11 @@ def command(name: str | None, output: str) -> None:
 def _named(name: str) -> ModelRow:
     if (row := find_model(name)) is not None:
         return row
-    near = get_close_matches(name, [row.model_type for row in model_rows()], n=1)
-    hint = f"; did you mean `{near[0]}`?" if near else "; a recipe calls any other model `hf`"
+    names = [row.model_type for row in model_rows()]
+    family = [known for known in names if name.lower() in known.lower()]  # `llama` is nearer to all than to one
+    near = family or get_close_matches(name, names, n=1)
+    meant = " or ".join(f"`{known}`" for known in near)
+    hint = f"; did you mean {meant}?" if near else "; a recipe calls any other model `hf`"
     raise click.UsageError(f"the catalog has no model `{name}`{hint}")
 
 

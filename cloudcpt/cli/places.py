@@ -12,7 +12,7 @@ from pathlib import Path
 from cloudcpt.aws.attempts import is_job_name
 from cloudcpt.aws.records import CloudRecord, Records
 from cloudcpt.cli.cloud import AwsCloud, Cloud, CloudJobs
-from cloudcpt.errors import CloudcptError, SetupError, UsageProblem, note
+from cloudcpt.errors import CloudcptError, SetupError, UsageProblem, error, note
 from cloudcpt.jobs.follow import POLL_S
 from cloudcpt.jobs.journal import UploadJournal
 from cloudcpt.jobs.names import find_job, unknown_job
@@ -145,9 +145,15 @@ class Places:
 
         Raises:
             PlanError: it cannot be read.
+            UsageProblem: the job works on data and has no plan.
         """
-        path = self.local.folder(name).ml.plan if self.is_local(name) else self.records.plan_path(name)
-        return read_plan(path)
+        if self.is_local(name):
+            return read_plan(self.local.folder(name).ml.plan)
+        if not self.record(name).makes_model:
+            message = f"job `{name}` works on data, it trains nothing"
+            hint = f"see `cloudcpt status {name}` and `cloudcpt logs {name}`"
+            raise UsageProblem(error("CPT777", message, hint=hint))
+        return read_plan(self.records.plan_path(name))
 
     def cloud(self, region: str) -> Cloud:
         """Give the cloud of a region; the configured one when it is empty."""

@@ -10,6 +10,13 @@ from cloudcpt.plan.schedule import preview
 
 _SCHEDULE_POINTS = 48
 
+_ACTIVATIONS = {
+    "none": "all activations kept",
+    "budget": "activations recomputed where the compiler finds it cheap",
+    "selective": "activations partly recomputed",
+    "full": "activations recomputed layer by layer",
+}
+
 _SOURCE_WIDTH = 88
 """Characters in a line that says where a number is from."""
 
@@ -28,7 +35,7 @@ def show_plan(plan: Plan) -> None:
     is_job = not any(source.is_assumed for source in plan.sources)
     out.print(f"{plan.job_name if is_job else f'{plan.name}, with assumed data'}  {_where(plan)}", style="title")
     out.print()
-    render.show_pairs([*_model_pairs(plan), *_batch_pairs(plan), *_schedule_pairs(plan)])
+    render.show_pairs([*_model_pairs(plan), *_batch_pairs(plan), *_schedule_pairs(plan), *_course_pairs(plan)])
     out.print()
     show_sources(plan)
     out.print()
@@ -90,7 +97,10 @@ def _model_pairs(plan: Plan) -> list[tuple[str, str]]:
         facts.append(f"{count(model.parameters)} parameters, {model.dtype}")
     if model.origin:
         facts.append(f"staged from {model.origin.shown}")
-    return [("model", "; ".join(facts)), ("trained", _trained(plan))]
+    pairs = [("model", "; ".join(facts)), ("trained", _trained(plan))]
+    if plan.model.family == "open":  # how the service computes a Nova model is not ours to say
+        pairs.append(("computed", _computed(plan)))
+    return pairs
 
 
 def _trained(plan: Plan) -> str:
@@ -101,6 +111,45 @@ def _trained(plan: Plan) -> str:
     base = f"; frozen weights in {lora.bits} bits" if lora.bits else ""
     embeddings = f"; embeddings too, up to {lora.embedding_lr:g}" if lora.embedding_lr else ""
     return f"LoRA rank {lora.rank}, alpha {lora.alpha:g}, on {', '.join(lora.target_modules)}{embeddings}{base}; {ends}"
+
+
+def _computed(plan: Plan) -> str:
+    """Say how the loop computes: nothing here changes what is learned, float8 apart."""
+    compute, processes = plan.compute, plan.world.size
+    replicas = processes // compute.shard_processes
+    if processes == 1:
+        ways = ["in one process"]
+    elif compute.shard_processes == 1:
+        ways = [f"a whole model on each of {processes} processes"]
+    else:
+        copies = f", {replicas} copies" if replicas > 1 else ""
+        ways = [f"model and optimizer divided over {compute.shard_processes} processes{copies}"]
+    if compute.float8 != "none":
+        ways.append(f"matrix products in float8 ({compute.float8})")
+    if compute.compile:
+        ways.append("compiled")
+    return "; ".join([*ways, _ACTIVATIONS[plan.memory.activations]])
+
+
+def _course_pairs(plan: Plan) -> list[tuple[str, str]]:
+    """Say what happens on the way besides training: what is measured, what is kept, what is borne."""
+    pairs = []
+    if plan.sources_of("validation", "general_validation"):
+        often = f", and every {plural(plan.evaluation.every_steps, 'step')}" if plan.evaluation.every_steps else ""
+        limit = f", the first {plural(plan.evaluation.max_rows, 'row')} of each set" if plan.evaluation.max_rows else ""
+        pairs.append(("evaluated", f"before and after{often}{limit}"))
+    checkpoints, skipped = plan.checkpoints, plan.optimizer.max_skipped_steps
+    kept = ["the final model"]
+    if checkpoints.every_steps:
+        last = f", the last {checkpoints.keep_last}" if checkpoints.keep_last else ""
+        kept.append(f"a model every {plural(checkpoints.every_steps, 'step')}{last}")
+    pairs.append(("kept", " and ".join(kept)))
+    if plan.model.family == "open":
+        every = checkpoints.recovery_every_steps
+        again = f"goes on from a state saved every {plural(every, 'step')}" if every else "begins anew"
+        bad = f"is left out, up to {skipped} times" if skipped else "ends the job"
+        pairs.append(("if cut off", f"it {again}; a step whose loss is not finite {bad}"))
+    return pairs
 
 
 def _batch_pairs(plan: Plan) -> list[tuple[str, str]]:

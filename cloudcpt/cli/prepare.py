@@ -13,19 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloudcpt.cli import render
-from cloudcpt.cli.check import check
 from cloudcpt.cli.input_places import InputPlaces
 from cloudcpt.cli.model_in_s3 import model_in_s3
+from cloudcpt.cli.recipe_data import NOT_THERE, RecipeData
 from cloudcpt.dataset.places import is_in_s3
 from cloudcpt.errors import (
     CloudcptError,
-    DatasetError,
     Diagnostic,
     InputError,
-    Place,
     Related,
-    ServiceRefused,
-    SetupError,
     Severity,
     TransientError,
     note,
@@ -39,9 +35,6 @@ if TYPE_CHECKING:
 
 _UNCHECKED = "CPT395"
 """Code of data that cannot be checked from here."""
-
-_NOT_THERE = {"CPT300", "CPT301"}
-"""Codes of a path with nothing behind it, unlike data that is there and wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,13 +117,8 @@ def prepare(
     away = [source for source in inputs if is_in_s3(source.path)]
     trouble = places.out_of_reach(away[0].path) if away and not samples else None
     findings = [loaded.diagnostics, _unread(loaded, away, trouble) if trouble else ()]
-    reports: dict[str, DatasetReport] = {}
-    for source in inputs:
-        if source.path and not (source in away and (samples or trouble)):
-            report, found = _check_input(loaded, places, source, first)
-            findings.append(_without_missing(found) if samples else found)
-            if report is not None:
-                reports[source.channel] = report
+    reports, of_data = _read_data(loaded, places, inputs, away if samples or trouble else (), first)
+    findings += [_without_missing(group) for group in of_data] if samples else of_data
     prepared = Prepared(findings=tuple(filter(None, findings)), loaded=loaded, reports=reports, plan=None)
     if prepared.errors or (len(reports) < len(inputs) and not samples):
         return prepared
@@ -161,32 +149,29 @@ def _reason(trouble: CloudcptError) -> str:
     return trouble.diagnostics[0].message
 
 
-def _check_input(
-    loaded: "LoadedRecipe", places: InputPlaces, source: "DataInput", first: int
-) -> "tuple[DatasetReport | None, tuple[Diagnostic, ...]]":
-    named_here = loaded.place(*source.named_by)
-    try:
-        report = check(source.path, places, first=first)
-    except (DatasetError, SetupError, ServiceRefused) as exc:
-        return None, tuple(_with_place(found, named_here) for found in exc.diagnostics)
-    return report, report.diagnostics
+def _read_data(
+    loaded: "LoadedRecipe",
+    places: InputPlaces,
+    inputs: "Sequence[DataInput]",
+    left: "Sequence[DataInput]",
+    first: int,
+) -> "tuple[dict[str, DatasetReport], list[tuple[Diagnostic, ...]]]":
+    """Read the datasets that a recipe names, but for some that are left; give reports and findings in its order."""
+    data = RecipeData(loaded, places, first=first)
+    data.read([source for source in inputs if source.path and source not in left])
+    channels = [source.channel for source in inputs]
+    reports = {channel: data.reports[channel] for channel in channels if channel in data.reports}
+    return reports, [*(data.findings.get(channel, ()) for channel in channels), data.findings_across()]
 
 
 def _without_missing(findings: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
-    return tuple(found for found in findings if found.code not in _NOT_THERE)
+    return tuple(found for found in findings if found.code not in NOT_THERE)
 
 
 def _as_typed(folder: Path) -> Path:
     """Name a folder below the current one as a person there would, so that messages are short."""
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
-
-
-def _with_place(found: Diagnostic, named_here: Place | None) -> Diagnostic:
-    """Let a finding about a whole dataset point at the line of the recipe that names the dataset."""
-    if named_here is None or (found.place is not None and found.place.line is not None):
-        return found
-    return replace(found, place=named_here)
 
 
 def _plan(

@@ -5,68 +5,19 @@ recipes need. With `--online` a recipe for the cloud is held against the account
 findings are this command's answer, so they go to stdout.
 """
 
-import json
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloudcpt.cli import render
-from cloudcpt.cli.check import check
-from cloudcpt.cli.check_view import checks_as_json, show_checks
-from cloudcpt.cli.dataset_view import dataset_line, dataset_pairs
-from cloudcpt.cli.diagnostics import Tally, as_json, tally
-from cloudcpt.cli.excerpt import printable
-from cloudcpt.errors import DatasetError, Diagnostic, ExitCode, explanations
-from cloudcpt.jobs.checks import Check, CheckOutcome, exit_code_of
-
-if TYPE_CHECKING:
-    from cloudcpt.dataset.check import DatasetReport
-    from cloudcpt.plan.plan import Plan
+from cloudcpt.cli.checked import Checked, check_data, print_checked, show_checked
+from cloudcpt.cli.diagnostics import Tally, tally
+from cloudcpt.errors import ExitCode
+from cloudcpt.jobs.checks import exit_code_of
 
 RECIPE_SUFFIXES = (".yaml", ".yml")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checked:
-    """One path of the command line and what was found there.
-
-    Args:
-        path: As it was typed.
-        kind: `recipe` or `dataset`.
-        findings: In groups, in the order in which to show them.
-        sources: Text of the recipe by its path.
-        reports: Of the datasets that could be read.
-        plan: Of a recipe, when it could be planned.
-        checks: Of the account, when they were asked for and there was a plan to make them with.
-    """
-
-    path: str
-    kind: str
-    findings: tuple[tuple[Diagnostic, ...], ...]
-    sources: Mapping[str, str]
-    reports: "tuple[DatasetReport, ...]"
-    plan: "Plan | None" = None
-    checks: tuple[Check, ...] = ()
-
-    @property
-    def groups(self) -> tuple[tuple[Diagnostic, ...], ...]:
-        """All findings in groups, those of failed checks last."""
-        failures = [check for check in self.checks if check.outcome is CheckOutcome.FAILED]
-        return (*self.findings, tuple(check.diagnostic for check in failures if check.diagnostic is not None))
-
-    @property
-    def tally(self) -> Tally:
-        """Count the findings of all groups."""
-        return sum((tally(group) for group in self.groups), Tally())
-
-    @property
-    def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """All findings, in order."""
-        return tuple(found for group in self.groups for found in group)
 
 
 @click.command()
@@ -85,7 +36,8 @@ def command(
 
     A PATH that ends in .yaml or .yml is a recipe: the datasets that it names are checked and it is planned. Any other
     PATH is a dataset: a .jsonl file, a folder, a quoted pattern such as 'data/*.jsonl', or the same in S3,
-    s3://bucket/key. Data in S3 is read where it is; in a recipe it is noted and left when there are no credentials.
+    s3://bucket/key; or `-`, one that comes through a pipe. Data in S3 is read where it is; in a recipe it is noted and
+    left when there are no credentials.
 
     With --online, what a recipe for the cloud needs of the account is looked at: identity, buckets, keys, role, image,
     quota, price. A check that cannot be made, for lack of a permission, is no error.
@@ -95,16 +47,19 @@ def command(
     """
     if not paths:
         raise click.UsageError(_what_to_type())
-    start = time.monotonic()
+    from cloudcpt.cli.input_places import InputPlaces
+
+    start, places = time.monotonic(), InputPlaces(Path.cwd())
     checked = []
     for path in paths:
-        checked.append(_check(path, first))
+        is_recipe = path.endswith(RECIPE_SUFFIXES)
+        checked.append(_check_recipe(path, first) if is_recipe else check_data(path, places, first=first))
         if online:
             checked[-1] = _check_account(checked[-1])
         if output == "text":
-            _show(checked[-1])
+            show_checked(checked[-1])
     whole = sum((one.tally for one in checked), Tally())
-    _show_machine_output(checked, whole, output)
+    print_checked(checked, whole, output)
     render.show_tally(whole, time.monotonic() - start, console=render.out() if output == "text" else render.err())
     context.exit(_exit_code(checked, whole, strict=strict))
 
@@ -122,23 +77,6 @@ def _what_to_type() -> str:
     nearby = [path.as_posix() for pattern in ("*.y*ml", "recipes/*.y*ml", "*.jsonl") for path in Path().glob(pattern)]
     example = f"cloudcpt validate {nearby[0]}" if nearby else "cloudcpt validate recipe.yaml"
     return f"name a recipe or a dataset, such as `{example}`"
-
-
-def _check(path: str, first: int) -> Checked:
-    if path.endswith(RECIPE_SUFFIXES):
-        return _check_recipe(path, first)
-    from cloudcpt.cli.input_places import InputPlaces
-    from cloudcpt.dataset.places import is_in_s3
-
-    places = InputPlaces(Path.cwd())
-    # Who names data in S3 wants it read: that it cannot be is no finding about the data.
-    if is_in_s3(path) and (trouble := places.out_of_reach(path)):
-        raise trouble
-    try:
-        report = check(path, places, first=first)
-    except DatasetError as exc:
-        return Checked(path=path, kind="dataset", findings=(exc.diagnostics,), sources={}, reports=())
-    return Checked(path=path, kind="dataset", findings=(report.diagnostics,), sources={}, reports=(report,))
 
 
 def _check_recipe(path: str, first: int) -> Checked:
@@ -171,53 +109,3 @@ def _check_account(checked: Checked) -> Checked:
     from cloudcpt.aws.session import AwsSession
 
     return replace(checked, checks=preflight(AwsSession(region=plan.launch.region), plan))
-
-
-def _show(checked: Checked) -> None:
-    out = render.out()
-    for group in filter(None, checked.findings):
-        render.show_diagnostics(group, checked.sources, console=out)
-        out.print()
-    for report in checked.reports:
-        out.print(printable(dataset_line(report)))
-        render.show_pairs(dataset_pairs(report), console=out)
-    if checked.plan:
-        from cloudcpt.cli.plan_view import plan_line
-
-        out.print(f"{checked.path}: {plan_line(checked.plan)}")
-    if checked.checks:
-        out.print()
-        show_checks(checked.checks, console=out)
-    if checked.reports or checked.plan:
-        out.print()
-
-
-def _show_machine_output(checked: list[Checked], whole: Tally, output: str) -> None:
-    from cloudcpt.cli.annotations import github_lines, sarif
-
-    found = [one for each in checked for one in each.diagnostics]
-    if output == "json":
-        render.print_json({"ok": not whole.errors, "found": whole, "inputs": [_as_json(one) for one in checked]})
-    elif output == "github":
-        for line in github_lines(found):
-            click.echo(line)
-    elif output == "sarif":
-        click.echo(json.dumps(sarif(found, explanations()), indent=2))
-
-
-def _as_json(checked: Checked) -> dict[str, Any]:
-    return {
-        "path": checked.path,
-        "kind": checked.kind,
-        "diagnostics": as_json(checked.diagnostics),
-        "datasets": [_report_as_json(report) for report in checked.reports],
-        "plan": {"hash": checked.plan.hash, "job_name": checked.plan.job_name} if checked.plan else None,
-        "checks": checks_as_json(checked.checks),
-    }
-
-
-def _report_as_json(report: "DatasetReport") -> dict[str, Any]:
-    whole = asdict(report)
-    del whole["diagnostics"]  # they stand with all findings of the path
-    del whole["sample"]  # for the plan; nobody wants a megabyte of text here
-    return whole

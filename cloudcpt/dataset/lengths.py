@@ -6,6 +6,8 @@ by octave and exact.
 """
 
 from array import array
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +15,8 @@ _STEPS_BITS: Final = 10
 """Counters per octave, as a power of two."""
 
 _COUNTERS: Final = 24 << _STEPS_BITS
+_MOST_FRESH: Final = 1 << 17
+"""Lengths that are put aside first: sorted and counted together they cost a tenth of what each costs by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,46 +45,57 @@ class Lengths:
 
     def __init__(self) -> None:
         self._counters = array("Q", bytes(8 * _COUNTERS))
+        self._fresh = array("Q")
         self._shortest = 0
         self._longest = 0
         self.documents = 0
         self.characters = 0
 
-    def add(self, length: int) -> None:
-        """Count one document of `length` characters, at least 1 and less than 2^32."""
-        self._counters[_counter_of(length)] += 1
-        if length > self._longest:
-            self._longest = length
-        if length < self._shortest or not self.documents:
-            self._shortest = length
-        self.documents += 1
-        self.characters += length
+    def add_all(self, lengths: Sequence[int]) -> None:
+        """Count some documents, each of at least 1 and less than 2^32 characters."""
+        if not lengths:
+            return
+        shortest = min(lengths)
+        self._shortest = min(self._shortest, shortest) if self.documents else shortest
+        self._longest = max(self._longest, max(lengths))
+        self.documents += len(lengths)
+        self.characters += sum(lengths)
+        self._fresh.extend(lengths)
+        if len(self._fresh) > _MOST_FRESH:
+            self._settle()
 
     def stats(self) -> LengthStats:
         """Sum up what was counted so far."""
+        self._settle()
+        used = [(index, count) for index, count in enumerate(self._counters) if count]
         return LengthStats(
             min=self._shortest,
             mean=self.characters / self.documents if self.documents else 0.0,
-            median=self._quantile(50),
-            p95=self._quantile(95),
+            median=self._quantile(used, 50),
+            p95=self._quantile(used, 95),
             max=self._longest,
-            histogram=self._histogram(),
+            histogram=self._histogram(used),
         )
 
-    def _quantile(self, percent: int) -> int:
+    def _settle(self) -> None:
+        """Move what was counted one by one to where it takes no more memory."""
+        for length, count in Counter(sorted(self._fresh)).items():
+            self._counters[_counter_of(length)] += count
+        del self._fresh[:]
+
+    def _quantile(self, used: list[tuple[int, int]], percent: int) -> int:
         wanted = -(-self.documents * percent // 100)
         seen = 0
-        for index, count in enumerate(self._counters):
+        for index, count in used:
             seen += count
-            if count and seen >= wanted:
+            if seen >= wanted:
                 return max(_lowest_length(index), self._shortest)
         return 0
 
-    def _histogram(self) -> tuple[int, ...]:
+    def _histogram(self, used: list[tuple[int, int]]) -> tuple[int, ...]:
         octaves = [0] * self._longest.bit_length()
-        for index, count in enumerate(self._counters):
-            if count:
-                octaves[_lowest_length(index).bit_length() - 1] += count
+        for index, count in used:
+            octaves[_lowest_length(index).bit_length() - 1] += count
         return tuple(octaves)
 
 

@@ -24,6 +24,12 @@ EXTENSION: Final = ".jsonl"
 S3: Final = "s3://"
 """What the name of data in S3 begins with."""
 
+STDIN: Final = "-"
+"""Stands for what comes in through a pipe."""
+
+WRITTEN_REPORT: Final = "report.json"
+"""What `cloudcpt data` writes beside its output; no data, and nobody is to be asked about it."""
+
 MAGIC: Final = re.compile(r"[*?\[]")
 """Finds what makes a path a pattern."""
 
@@ -44,6 +50,7 @@ class InputFile:
         shown: As the user would name it, for messages.
         size_bytes: As it was listed, for progress; 0 when that could not be found out.
         etag: Of an object: another one when its content is another one. Empty for a file on this machine.
+        version_id: Of an object in a bucket that keeps versions: which one to read. Empty for the newest.
     """
 
     name: str
@@ -51,6 +58,7 @@ class InputFile:
     shown: str
     size_bytes: int = 0
     etag: str = ""
+    version_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +80,7 @@ class InputStream(io.RawIOBase):
     @property
     @abstractmethod
     def size_bytes(self) -> int:
-        """Give the size that it had when it was opened."""
+        """Give the size that it had when it was opened; of a pipe, what has come so far."""
 
     @property
     @abstractmethod
@@ -121,7 +129,7 @@ def is_in_s3(path: str) -> bool:
 
 def looks_like_data(name: str) -> bool:
     """Tell a name that data might have had, for a file that is left out of a folder."""
-    return _LOOKS_LIKE_DATA.search(name) is not None
+    return name != WRITTEN_REPORT and _LOOKS_LIKE_DATA.search(name) is not None
 
 
 def require_usable(names: Sequence[str]) -> None:

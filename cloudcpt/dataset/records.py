@@ -1,20 +1,17 @@
 """How a dataset is read, line by line: the one place that decides, for validation and for training alike.
 
-    file --readline, bounded--> line --read_text--> Record | Diagnostic
+    file --readline, bounded--> line --LineReader--> Record | Diagnostic
 
 `read_lines` yields exactly one item per line, a `Record` or an error, plus warnings and errors about the file as a
-whole. `check_dataset` collects them; `read_records`, for training, raises the first error. So training accepts
-exactly what validation accepts.
+whole. A check collects them; `read_records`, for training, raises the first error. So training accepts exactly what
+validation accepts.
 
-`read_text` has two halves. The fast path knows what is certainly a document; whatever it is not sure of goes to
-`exact.read_exactly`, which decides and gives the reason. A faster first half may take its place as long as it never
-says yes where the exact reading says no.
+A line is read in two halves. `fast.FastLines` knows what is certainly a document; whatever it is not sure of goes to
+`exact.read_exactly`, which decides and gives the reason. The first never says yes where the second says no.
 """
 
 import io
-import json
 import os
-import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,7 +20,8 @@ from typing import BinaryIO, Final
 
 from cloudcpt.dataset.disguise import HEAD_BYTES, disguise_of
 from cloudcpt.dataset.exact import read_exactly
-from cloudcpt.dataset.fault import VISIBLE, BadLine
+from cloudcpt.dataset.fast import FastLines
+from cloudcpt.dataset.fault import BadLine
 from cloudcpt.dataset.files import open_regular, unreadable
 from cloudcpt.dataset.places import DataPlace, InputFile
 from cloudcpt.errors import DatasetError, Diagnostic, Place, Severity, error, warning
@@ -36,10 +34,6 @@ SKIP_LIMIT_BYTES: Final = 64 << 20
 
 BUFFER_BYTES: Final = 256 << 10
 """Size of one read; larger ones lose to page faults (reference measurement, 2026-07)."""
-
-_DECODER: Final = json.JSONDecoder()
-_OPENING: Final = re.compile(r'[ \t\r]*\{[ \t\r]*"text"[ \t\r]*:[ \t\r]*(?=")')
-_CLOSING: Final = re.compile(r"[ \t\r]*\}[ \t\r]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +95,7 @@ def read_lines(raw: io.RawIOBase, shown: str) -> Iterator[Record | Diagnostic]:
 
 
 def _lines(file: BinaryIO, shown: str) -> Iterator[Record | Diagnostic]:
+    reader = LineReader(shown)
     number = byte = 0
     has_crlf = False
     while line := file.readline(LINE_LIMIT_BYTES + 2):
@@ -109,31 +104,61 @@ def _lines(file: BinaryIO, shown: str) -> Iterator[Record | Diagnostic]:
             yield disguise
             return
         start, byte = byte, byte + len(line)
-        is_crlf = line.endswith(b"\r\n")
-        content = line[:-2] if is_crlf else line.removesuffix(b"\n")
-        if is_crlf and not has_crlf:
+        if not has_crlf and line.endswith(b"\r\n"):
             has_crlf = True
-            yield _crlf_warning(shown, number, start)
-        if len(content) > LINE_LIMIT_BYTES:
-            skipped, is_ended = (0, True) if line.endswith(b"\n") else _skip_line(file)
+            yield crlf_warning(shown, number, start)
+        if len(line) > LINE_LIMIT_BYTES + 1 and not line.endswith(b"\n"):
+            skipped, is_ended = _skip_line(file)
             byte += skipped
-            yield _too_long(shown, number, start, byte - start, is_ended)
+            yield too_long(shown, number, start, byte - start, is_ended=is_ended)
             if not is_ended:
                 return
             continue
-        try:
-            text = read_text(content)
-        except BadLine as bad:
-            place = Place(path=shown, line=number, column=bad.column, length=bad.length, byte=start + bad.byte)
-            yield error(bad.code, bad.message, place=place, hint=bad.hint)
-        else:
-            yield Record(number, start, text)
+        yield reader.read(line, number, start)
     if number == 0:
-        yield error("CPT306", f"`{shown}` is empty", place=Place(path=shown), hint="remove it, or put documents in it")
+        yield nothing_there(shown)
+
+
+class LineReader:
+    """Reads the lines of one file, or of a part of it.
+
+    Args:
+        shown: The file as the user named it, for diagnostics.
+        fast: To be used by nobody else while a line is read; its own when None.
+    """
+
+    def __init__(self, shown: str, fast: FastLines | None = None) -> None:
+        self._shown = shown
+        self._fast = fast or FastLines()
+
+    def read(self, line: bytes, number: int, byte: int) -> Record | Diagnostic:
+        """Give the document that a line holds, or say why it holds none.
+
+        Args:
+            line: With its line end, if it has one.
+            number: Of the line, from 1.
+            byte: Where it begins in the file.
+        """
+        content = without_end(line)
+        if len(content) > LINE_LIMIT_BYTES:
+            return too_long(self._shown, number, byte, len(line), is_ended=True)
+        text = self._fast.text(content)
+        if text is None:
+            try:
+                text = read_text(content)
+            except BadLine as bad:
+                place = Place(path=self._shown, line=number, column=bad.column, length=bad.length, byte=byte + bad.byte)
+                return error(bad.code, bad.message, place=place, hint=bad.hint)
+        return Record(number, byte, text)
+
+
+def without_end(line: bytes) -> bytes:
+    """Take LF or CRLF off."""
+    return line[:-2] if line.endswith(b"\r\n") else line.removesuffix(b"\n")
 
 
 def read_text(content: bytes) -> str:
-    """Return the text of one line.
+    """Return the text of one line, read exactly.
 
     Args:
         content: The line's bytes without its line end, at most `LINE_LIMIT_BYTES`.
@@ -145,33 +170,7 @@ def read_text(content: bytes) -> str:
         line = content.decode("utf-8")
     except UnicodeDecodeError as exc:
         raise _not_utf8(content, exc) from None
-    text = _certain_text(line)
-    return read_exactly(line) if text is None else text
-
-
-def _certain_text(line: str) -> str | None:
-    """Return the text of a line that is certainly a document; None leaves the decision to the exact reading."""
-    opening = _OPENING.match(line)
-    if opening is None:
-        return None
-    try:
-        text, end = _DECODER.raw_decode(line, opening.end())
-    except json.JSONDecodeError:
-        return None
-    assert isinstance(text, str), "the value begins with a quote"
-    is_certain = _CLOSING.fullmatch(line, end) and VISIBLE.search(text) and not _may_hold_surrogate(line, text)
-    return text if is_certain else None
-
-
-def _may_hold_surrogate(line: str, text: str) -> bool:
-    """Tell whether an escape brought a surrogate in; strict UTF-8 itself holds none."""
-    if "\\u" not in line:
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+    return read_exactly(line)
 
 
 def _not_utf8(content: bytes, exc: UnicodeDecodeError) -> BadLine:
@@ -195,7 +194,16 @@ def _skip_line(file: BinaryIO) -> tuple[int, bool]:
     return skipped, False
 
 
-def _too_long(shown: str, number: int, start: int, length: int, is_ended: bool) -> Diagnostic:
+def too_long(shown: str, number: int, start: int, length: int, *, is_ended: bool) -> Diagnostic:
+    """Refuse a line for its length.
+
+    Args:
+        shown: The file as the user named it.
+        number: Of the line.
+        start: Where it begins in the file.
+        length: Bytes of it that were seen, its end included.
+        is_ended: Whether its end was found.
+    """
     place = Place(path=shown, line=number, column=1, byte=start)
     limit = f"{LINE_LIMIT_BYTES >> 20} MiB"
     hint = "split the document, or check that the file has line ends"
@@ -207,6 +215,12 @@ def _too_long(shown: str, number: int, start: int, length: int, is_ended: bool) 
     return error("CPT324", message, place=place, hint=hint)
 
 
-def _crlf_warning(shown: str, number: int, start: int) -> Diagnostic:
+def crlf_warning(shown: str, number: int, start: int) -> Diagnostic:
+    """Say, once per file, that its lines end as on Windows."""
     place = Place(path=shown, line=number, byte=start)
     return warning("CPT326", "lines end with CRLF; the CR is not part of a document", place=place)
+
+
+def nothing_there(shown: str) -> Diagnostic:
+    """Refuse a file of no bytes."""
+    return error("CPT306", f"`{shown}` is empty", place=Place(path=shown), hint="remove it, or put documents in it")

@@ -2,7 +2,8 @@
 
     <state>/rows/<key>/     the files of one set of rows, and seal.json: the size and BLAKE3 of each
 
-The key is a hash of everything that the rows depend on; whoever makes rows knows what that is (`cloudcpt.train.pack`).
+The key is a hash of everything that the rows depend on; whoever makes rows knows what that is
+(`cloudcpt.train.row_maker`).
 There is no lock. A set appears under its key by a rename, whole or not at all, and of two makers one wins. A job takes
 hard links: its own names for the same bytes, which stay when the set is removed. What is taken is verified, byte for
 byte, and a damaged set is removed. The sets that were not used for longest give way to new ones.
@@ -61,6 +62,10 @@ class RowCache:
         self.root = root
         self._most_bytes = most_bytes
 
+    def holds(self, key: str) -> bool:
+        """Tell whether there is a set with a key; whether it is whole shows when it is taken."""
+        return (self.root / key).is_dir()
+
     def take(self, key: str, folder: Path) -> Found:
         """Link the files of a set into a new folder, if they are there and are what was kept.
 
@@ -69,7 +74,7 @@ class RowCache:
             folder: Made by this call, below a folder that is there, and only if it answers `taken`.
         """
         entry = self.root / key
-        if not entry.is_dir():
+        if not self.holds(key):
             return "missing"
         with suppress(OSError):  # removed in this moment, or there are no links between these two places
             _link_all(entry, folder)

@@ -17,18 +17,23 @@ Source: transformers 5.23, `PreTrainedTokenizerBase._from_pretrained`; tokenizer
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cloudcpt.dataset.records import Record
 from cloudcpt.errors import DatasetError, Diagnostic, Place, SetupError, error
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from cloudcpt.dataset.words import WordIds
+
 TOKENIZER_FILE: Final = "tokenizer.json"
 BATCH_CHARACTERS: Final = 1 << 20
 """Text handed to the tokenizer at once; it uses all cores within a batch."""
+
+_FEW_CHARACTERS: Final = 1 << 18
+"""Less than that is encoded sooner than `cloudcpt.dataset.words` is prepared."""
 
 
 class DocumentTokenizer:
@@ -50,11 +55,39 @@ class DocumentTokenizer:
         self.boundary_id = boundary_id
         self.vocab_size = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
         self._prefix = _ids_before_text(tokenizer)
+        self._seen_characters = 0
+
+    @property
+    def extra_tokens(self) -> int:
+        """Count what is put around each document: the boundary, and what the tokenizer writes in front."""
+        return len(self._prefix) + 1
+
+    def __reduce__(self) -> "tuple[type[DocumentTokenizer], tuple[Tokenizer, int]]":
+        return DocumentTokenizer, (self._tokenizer, self.boundary_id)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Encode documents: what the tokenizer puts in front, the text, the boundary."""
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [[*self._prefix, *encoding.ids, self.boundary_id] for encoding in encodings]
+
+    def encode_flat(self, texts: Sequence[str]) -> list[bytes]:
+        """Encode documents as `encode` does, each to uint32 numbers of this machine: in a fraction of time and memory.
+
+        Texts whose words can be remembered are put together from memory, and the library encodes the rest.
+        """
+        self._seen_characters += sum(map(len, texts))
+        words = self._words if self._seen_characters >= _FEW_CHARACTERS else None
+        known = [words.encode(text) for text in texts] if words is not None else [None] * len(texts)
+        rest = _batches(text for text, ids in zip(texts, known, strict=True) if ids is None)
+        encoded = (array("I", ids).tobytes() for batch in rest for ids in self.encode(batch))
+        before, after = array("I", self._prefix).tobytes(), array("I", [self.boundary_id]).tobytes()
+        return [next(encoded) if ids is None else b"".join((before, ids, after)) for ids in known]
+
+    @cached_property
+    def _words(self) -> "WordIds | None":
+        from cloudcpt.dataset.words import word_ids
+
+        return word_ids(self._tokenizer)
 
 
 def load_tokenizer(folder: Path) -> DocumentTokenizer:
@@ -79,14 +112,6 @@ def load_tokenizer(folder: Path) -> DocumentTokenizer:
         message = f"`{path}` cannot be read as a tokenizer: {exc}"
         raise DatasetError(error("CPT361", message, place=Place(path=str(path)), hint=hint)) from exc
     return DocumentTokenizer(tokenizer, _boundary_id(folder, tokenizer))
-
-
-def document_lengths(records: Iterable[Record], tokenizer: DocumentTokenizer) -> "array[int]":
-    """Count the tokens of every document, boundary included, in order."""
-    lengths = array("L")
-    for texts in _batches(record.text for record in records):
-        lengths.extend(map(len, tokenizer.encode(texts)))
-    return lengths
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:

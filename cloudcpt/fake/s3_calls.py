@@ -65,6 +65,7 @@ _ACTIONS: dict[str, str] = {
     "HeadBucket": "s3:ListBucket",
     "ListObjects": "s3:ListBucket",
     "ListObjectsV2": "s3:ListBucket",
+    "ListObjectVersions": "s3:ListBucketVersions",
     "ListBuckets": "s3:ListAllMyBuckets",
     "DeleteObjects": "s3:DeleteObject",
     "GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",

@@ -8,6 +8,7 @@ data that lies in S3 already                                             read by
 import re
 from dataclasses import dataclass
 
+from cloudcpt.dataset.places import is_in_s3
 from cloudcpt.plan.inputs import recipe_inputs
 from cloudcpt.plan.kept import keeps_anything
 from cloudcpt.plan.keys import is_object_key
@@ -60,6 +61,7 @@ class Access:
         encrypt_traffic: Between the machines.
         training_plan_arn: Reserved capacity.
         keeps_checkpoints: The service copies the checkpoint folder to the output while the job runs, and back.
+        pins_versions: The client reads data of a version that the recipe names.
     """
 
     region: str
@@ -80,6 +82,7 @@ class Access:
     encrypt_traffic: bool
     training_plan_arn: str
     keeps_checkpoints: bool
+    pins_versions: bool = False
 
     @property
     def partition(self) -> str:
@@ -154,6 +157,7 @@ def access_of_recipe(loaded: LoadedRecipe) -> Access:
         encrypt_traffic=launch.encrypt_traffic,
         training_plan_arn=launch.training_plan,
         keeps_checkpoints=bool(recipe.checkpoint.every_steps or recipe.checkpoint.recovery_every_steps),
+        pins_versions=any(one.version and is_in_s3(one.path) for one in recipe_inputs(loaded)),
     )
 
 

@@ -10,9 +10,9 @@ finds what is there and sends the rest.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from cloudcpt.dataset.checksum import as_text, crc64nvme
 from cloudcpt.errors import ServiceRefused, SetupError, TransientError, error, note
 from cloudcpt.jobs.channels import channel_documents
-from cloudcpt.jobs.checksum import as_text, crc64nvme
 from cloudcpt.jobs.journal import UploadJournal
 from cloudcpt.jobs.local_file import LocalFile
 from cloudcpt.jobs.objects import BytesDamaged, ObjectExists, ObjectStore, WriteConflict
@@ -72,12 +72,23 @@ def send_inputs(
     """
     sent = upload(store, inputs_to_send(plan, paths), journal=journal, resume=resume, progress=progress)
     try:
-        for uri, content in channel_documents(plan).items():
-            _put_once(store, uri, content)
+        send_papers(store, channel_documents(plan))
     except (SetupError, TransientError, ServiceRefused) as exc:
         message = f"all {sent.size_bytes:,} bytes of data are in the store, plan and manifests are not"
         raise type(exc)(*exc.diagnostics, note("CPT418", message, hint=f"go on with `{resume}`")) from exc
     return sent
+
+
+def send_papers(store: ObjectStore, papers: Mapping[str, bytes]) -> None:
+    """Write what the client says about a job, by URI; what is there already stays.
+
+    Raises:
+        SetupError: credentials, permissions, or something else is where a paper belongs.
+        TransientError: the store cannot be reached.
+        ServiceRefused: the store said no.
+    """
+    for uri, content in papers.items():
+        _put_once(store, uri, content)
 
 
 def _put_once(store: ObjectStore, uri: str, content: bytes) -> None:

@@ -1,7 +1,7 @@
 """One file in one piece, and the question that every way of sending ends with: is it there?"""
 
+from cloudcpt.dataset.checksum import as_text
 from cloudcpt.errors import CloudcptError, SetupError, TransientError, error
-from cloudcpt.jobs.checksum import as_text
 from cloudcpt.jobs.local_file import Content, LocalFile
 from cloudcpt.jobs.objects import BytesDamaged, ObjectExists, ObjectStore, WriteConflict
 from cloudcpt.jobs.parts import PART_BYTES

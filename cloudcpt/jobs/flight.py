@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
+from cloudcpt.dataset.checksum import as_text
 from cloudcpt.errors import TransientError
-from cloudcpt.jobs.checksum import as_text
 from cloudcpt.jobs.crew import Crew
 from cloudcpt.jobs.journal import UploadJournal
 from cloudcpt.jobs.local_file import Content, LocalFile

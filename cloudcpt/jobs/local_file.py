@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cloudcpt.dataset.checksum import crc64nvme
 from cloudcpt.errors import InputError, Place, error
-from cloudcpt.jobs.checksum import crc64nvme
 
 _PIECE_BYTES = 1024**2
 """Read and hashed at a time. It stays in the processor's cache from one to the other, which a whole part does not: 0.22

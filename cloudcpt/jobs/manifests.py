@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from cloudcpt.jobs.order import Order
 from cloudcpt.plan.plan import DataFile, Plan
 
 
@@ -35,8 +36,8 @@ class Channel:
     papers: tuple[tuple[str, bytes], ...] = ()
 
 
-def papers_uri(plan: Plan) -> str:
-    """Name the place of what the client writes about a plan, with its `/`."""
+def papers_uri(plan: Order) -> str:
+    """Name the place of what the client writes about a plan, or about work on data, with its `/`."""
     assert plan.launch is not None, f"a plan for `{plan.target}` has no place in S3"
     return f"{plan.launch.input_uri}/plans/{plan.hash}/"
 
@@ -50,7 +51,7 @@ def manifest_channel(plan: Plan, name: str, files: Iterable[DataFile]) -> Channe
     return list_objects(plan, name, prefixes.pop(), list(dict.fromkeys(file.placed for file in listed)))
 
 
-def list_objects(plan: Plan, name: str, prefix: str, rests: Sequence[str]) -> Channel:
+def list_objects(plan: Order, name: str, prefix: str, rests: Sequence[str]) -> Channel:
     """Make a channel of objects.
 
     Args:

@@ -12,8 +12,8 @@ Whoever is killed anywhere in here loses at most the parts that were under way.
 import contextlib
 from collections.abc import Mapping
 
+from cloudcpt.dataset.checksum import as_text
 from cloudcpt.errors import CloudcptError
-from cloudcpt.jobs.checksum import as_text
 from cloudcpt.jobs.delivery import ATTEMPTS, given_up, is_delivered
 from cloudcpt.jobs.flight import Flight, Landed, Means, Upload
 from cloudcpt.jobs.journal import JournalEntry

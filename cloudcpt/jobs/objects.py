@@ -27,7 +27,7 @@ class StoredObject:
 
     Args:
         size_bytes: Exact size.
-        crc64nvme: Of the whole object, as in `cloudcpt.jobs.checksum`; empty when the store did not compute one.
+        crc64nvme: Of the whole object, as in `cloudcpt.dataset.checksum`; empty when the store did not compute one.
         is_encrypted_as_asked: It lies under the key that the store is bound to; true when it is bound to none.
     """
 

@@ -100,6 +100,7 @@ def _client_objects(access: Access) -> list[Statement]:
             {**own, "StringLikeIfExists": {"s3:prefix": below}},
         ),
         _allow("ReadInputsAndResults", ["s3:GetObject"], reads, own),
+        *_read_versions(access, own),
         _allow(
             "UploadInputs",
             ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"],
@@ -107,6 +108,16 @@ def _client_objects(access: Access) -> list[Statement]:
             own,
         ),
         _allow("ResumeUploads", ["s3:ListBucketMultipartUploads"], _buckets(access)[:1], own),
+    ]
+
+
+def _read_versions(access: Access, own: dict[str, Any]) -> list[Statement]:
+    """Read the version that a recipe names; the job itself reads the newest, which has to be the same one."""
+    if not access.pins_versions:
+        return []
+    return [
+        _allow("ReadVersions", ["s3:GetObjectVersion"], _objects(access, access.read_uris), own),
+        _allow("ListVersions", ["s3:ListBucketVersions"], _buckets(access), own),
     ]
 
 

@@ -30,7 +30,7 @@ class PublishedFile:
         mark: The place's own name for this content, another one when the content is another one.
         sha256: Of the content, in hex; empty when the place does not say.
         git_sha1: Of the content as git hashes a blob, in hex; empty when the place does not say.
-        crc64nvme: Of the content, as in `cloudcpt.jobs.checksum`; empty when the place does not say.
+        crc64nvme: Of the content, as in `cloudcpt.dataset.checksum`; empty when the place does not say.
     """
 
     name: str

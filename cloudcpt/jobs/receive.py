@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from cloudcpt.dataset.checksum import as_text, crc64nvme
 from cloudcpt.errors import TransientError, error
-from cloudcpt.jobs.checksum import as_text, crc64nvme
 from cloudcpt.jobs.published import Publication, PublishedFile, Publisher
 from cloudcpt.plan.staged import StagedFile
 from cloudcpt.wire import flush

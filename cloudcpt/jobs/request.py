@@ -45,8 +45,8 @@ def training_job_request(plan: Plan) -> Members:
         "RoleArn": launch.role_arn,
         "AlgorithmSpecification": {"TrainingImage": launch.image, "TrainingInputMode": "File"},
         "HyperParameters": {PLAN_HASH: plan.hash},
-        "InputDataConfig": [_channel(channel) for channel in channels(plan)],
-        "OutputDataConfig": _given(S3OutputPath=launch.output_uri, KmsKeyId=launch.output_kms_key),
+        "InputDataConfig": [channel_member(channel) for channel in channels(plan)],
+        "OutputDataConfig": given_members(S3OutputPath=launch.output_uri, KmsKeyId=launch.output_kms_key),
         "ResourceConfig": _resources(plan, launch),
         "StoppingCondition": _stopping(plan, launch),
         "EnableNetworkIsolation": launch.network_isolation,
@@ -58,8 +58,7 @@ def training_job_request(plan: Plan) -> Members:
         request["CheckpointConfig"] = checkpoint_config(f"{launch.output_uri}/{plan.job_name}/{CHECKPOINTS_DIR}")
     if launch.retry_attempts:
         request["RetryStrategy"] = {"MaximumRetryAttempts": launch.retry_attempts}
-    if launch.subnets or launch.security_groups:
-        request["VpcConfig"] = {"SecurityGroupIds": list(launch.security_groups), "Subnets": list(launch.subnets)}
+    request |= vpc_member(launch)
     special = nova_members(plan) if plan.model.family == "nova" else _own_members(launch)
     return request | {name: {**request.get(name, {}), **members} for name, members in special.items()}
 
@@ -88,7 +87,7 @@ def _own_members(launch: CloudLaunch) -> dict[str, Members]:
         "TensorBoardOutputConfig": {"S3OutputPath": launch.output_uri},
     }
     if launch.mlflow:
-        own["MlflowConfig"] = _given(
+        own["MlflowConfig"] = given_members(
             MlflowResourceArn=launch.mlflow.tracking_arn,
             MlflowExperimentName=launch.mlflow.experiment,
             MlflowRunName=launch.mlflow.run,
@@ -96,9 +95,17 @@ def _own_members(launch: CloudLaunch) -> dict[str, Members]:
     return own
 
 
-def _channel(channel: Channel) -> Members:
+def channel_member(channel: Channel) -> Members:
+    """Word one input channel."""
     source = {"S3DataType": channel.kind, "S3Uri": channel.uri, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": channel.name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
+
+
+def vpc_member(launch: CloudLaunch) -> Members:
+    """Word the network of a job's machines; nothing for the service's own."""
+    if not (launch.subnets or launch.security_groups):
+        return {}
+    return {"VpcConfig": {"SecurityGroupIds": list(launch.security_groups), "Subnets": list(launch.subnets)}}
 
 
 def _resources(plan: Plan, launch: CloudLaunch) -> Members:
@@ -110,7 +117,7 @@ def _resources(plan: Plan, launch: CloudLaunch) -> Members:
         **wanted,
         "InstanceCount": plan.world.nodes,
         # Local NVMe disks have a fixed size and a key of their own: the plan has neither for them.
-        **_given(
+        **given_members(
             VolumeSizeInGB=launch.volume_gb,
             VolumeKmsKeyId=launch.volume_kms_key,
             KeepAlivePeriodInSeconds=launch.keep_alive_s,
@@ -120,7 +127,7 @@ def _resources(plan: Plan, launch: CloudLaunch) -> Members:
 
 
 def _stopping(plan: Plan, launch: CloudLaunch) -> Members:
-    return _given(
+    return given_members(
         # Left out, it would be one day: a plan without a limit asks for the most.
         MaxRuntimeInSeconds=plan.max_runtime_s or MOST_RUNTIME_S,
         MaxWaitTimeInSeconds=launch.max_wait_s,
@@ -135,6 +142,6 @@ def _tags(plan: Plan, launch: CloudLaunch) -> list[dict[str, str]]:
     return [{"Key": name, "Value": value} for name, value in named]
 
 
-def _given(**members: str | int) -> Members:
+def given_members(**members: str | int) -> Members:
     """Keep the members that have a value; in a plan, empty and zero mean none."""
     return {name: value for name, value in members.items() if value}

@@ -1,14 +1,31 @@
 """Start the one job of a plan, or find it: a plan is never two jobs, whatever was killed, lost or repeated."""
 
+from typing import Protocol, TypeVar
+
 from cloudcpt.errors import ServiceRefused, error
+from cloudcpt.jobs.order import Order
 from cloudcpt.jobs.outcome import outcome_error
-from cloudcpt.jobs.ports import JobService, Submission
+from cloudcpt.jobs.ports import JobStatus, Submission
 from cloudcpt.jobs.resume import refusal
-from cloudcpt.plan.plan import Plan
+
+AnyOrder = TypeVar("AnyOrder", bound=Order)
+AnyOrder_contra = TypeVar("AnyOrder_contra", bound=Order, contravariant=True)
 
 
-def submit(jobs: JobService, plan: Plan, *, replace: bool = False) -> Submission:
-    """Make sure that a plan's job is under way or has completed.
+class Maker(Protocol[AnyOrder_contra]):
+    """The half of a `JobService` that starting a job takes."""
+
+    def create(self, plan: AnyOrder_contra, *, replace: bool = False) -> Submission:
+        """Make sure that the one job exists and is under way; see `JobService.create`."""
+        ...
+
+    def status(self, name: str) -> JobStatus:
+        """Look at a job; see `JobService.status`."""
+        ...
+
+
+def submit(jobs: Maker[AnyOrder], plan: AnyOrder, *, replace: bool = False) -> Submission:
+    """Make sure that the job of a plan, or of work on data, is under way or has completed.
 
     Args:
         jobs: Where it runs.

@@ -3,7 +3,7 @@
 Warnings and notes, with one exception: a general source that the recipe asks for and the job would never read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 
 from cloudcpt.errors import Diagnostic, Place, error, note, warning
@@ -11,7 +11,8 @@ from cloudcpt.plan.extent import DOMAIN, Extent
 from cloudcpt.plan.inputs import recipe_inputs
 from cloudcpt.plan.mixing import Mix, mixing_advice
 from cloudcpt.plan.plan import Source
-from cloudcpt.plan.volume import ESTIMATE_ERROR, EXACT_LIMIT_BYTES
+from cloudcpt.plan.token_rate import GUESS_ERROR
+from cloudcpt.plan.volume import EXACT_LIMIT_BYTES, Volume
 from cloudcpt.recipe.load import LoadedRecipe
 
 FEW_TOKENS = 10_000_000
@@ -24,12 +25,15 @@ MOST_PASSES = 4
 """Repeated data is worth nearly as much as new data up to here. Source: Muennighoff et al., arXiv 2305.16264."""
 
 
-def data_advice(loaded: LoadedRecipe, sources: tuple[Source, ...], extent: Extent, mix: Mix) -> Iterator[Diagnostic]:
+def data_advice(
+    loaded: LoadedRecipe, sources: tuple[Source, ...], volumes: Mapping[str, Volume], extent: Extent, mix: Mix
+) -> Iterator[Diagnostic]:
     """Comment on the data of a plan.
 
     Args:
         loaded: The recipe.
         sources: Of the plan.
+        volumes: What was measured of them, by channel.
         extent: How far the job goes.
         mix: How its training tokens are shared out.
     """
@@ -40,7 +44,7 @@ def data_advice(loaded: LoadedRecipe, sources: tuple[Source, ...], extent: Exten
     if not domain.is_assumed:
         yield from _amount(loaded, domain)
     if not all(source.exact for source in read):
-        yield _estimated(loaded, read)
+        yield _estimated(loaded, read, max(volumes[source.channel].error for source in read))
     yield from _length_of_run(loaded, domain, extent)
     yield from _cut_documents(loaded, domain)
     if not loaded.recipe.is_nova:
@@ -74,7 +78,7 @@ def _amount(loaded: LoadedRecipe, domain: Source) -> Iterator[Diagnostic]:
         yield note("CPT568", f"{shown} shift style and vocabulary more than knowledge", place=place, hint=hint)
 
 
-def _estimated(loaded: LoadedRecipe, sources: tuple[Source, ...]) -> Diagnostic:
+def _estimated(loaded: LoadedRecipe, sources: tuple[Source, ...], error: float) -> Diagnostic:
     size = sum(file.size_bytes for source in sources for file in source.files)
     hint = "the job counts them before its first step and reports the real numbers"
     if loaded.recipe.is_nova:
@@ -83,7 +87,10 @@ def _estimated(loaded: LoadedRecipe, sources: tuple[Source, ...]) -> Diagnostic:
         why = f"the data is larger than {EXACT_LIMIT_BYTES // 2**20} MiB"
     else:
         why = "the model's tokenizer, or the `tokenizers` library, is not here"
-    message = f"tokens are estimated from characters, within {ESTIMATE_ERROR:.0%} or so, because {why}"
+    error = error or GUESS_ERROR  # a stand-in does not read what was counted
+    grounds = "characters" if error == GUESS_ERROR else "excerpts of the documents"
+    within = f"{error:.0%}" if error >= 0.1 else f"{error:.1%}"
+    message = f"tokens are estimated from {grounds}, within {within} or so, because {why}"
     return note("CPT565", message, hint=hint)
 
 

@@ -30,6 +30,8 @@ class DataInput:
         path: As the recipe has it: a local path, relative to the recipe's folder, or s3://; empty when the recipe
             leaves the training data open.
         named_by: The keys of the recipe under which the path stands.
+        version: Which version of the data is meant, as the recipe has it; empty for what is there.
+        version_named_by: The keys of the recipe under which the version stands.
     """
 
     name: str
@@ -37,6 +39,8 @@ class DataInput:
     channel: str
     path: str
     named_by: tuple[str | int, ...]
+    version: str
+    version_named_by: tuple[str | int, ...]
 
 
 def recipe_inputs(loaded: LoadedRecipe) -> tuple[DataInput, ...]:
@@ -50,6 +54,8 @@ def recipe_inputs(loaded: LoadedRecipe) -> tuple[DataInput, ...]:
             channel=TRAIN_CHANNEL,
             path=recipe.run.data_s3_path,
             named_by=("run", "data_s3_path"),
+            version=recipe.data.version,
+            version_named_by=("data", "version"),
         ),
         *(
             DataInput(
@@ -58,6 +64,8 @@ def recipe_inputs(loaded: LoadedRecipe) -> tuple[DataInput, ...]:
                 channel=replay_channel(source.name),
                 path=source.path,
                 named_by=("data_mixing", "sources", index, "path"),
+                version=source.version,
+                version_named_by=("data_mixing", "sources", index, "version"),
             )
             for index, source in enumerate(sources)
         ),
@@ -67,6 +75,8 @@ def recipe_inputs(loaded: LoadedRecipe) -> tuple[DataInput, ...]:
             channel=VALIDATION_CHANNEL,
             path=recipe.run.validation_data_s3_path,
             named_by=("run", "validation_data_s3_path"),
+            version=recipe.data.validation_version,
+            version_named_by=("data", "validation_version"),
         ),
         DataInput(
             name=GENERAL,
@@ -74,6 +84,8 @@ def recipe_inputs(loaded: LoadedRecipe) -> tuple[DataInput, ...]:
             channel=GENERAL_VALIDATION_CHANNEL,
             path=recipe.eval.general_data_path,
             named_by=("eval", "general_data_path"),
+            version=recipe.eval.general_data_version,
+            version_named_by=("eval", "general_data_version"),
         ),
     )
     return tuple(one for one in named if one.path or one.role == "train")

@@ -63,7 +63,7 @@ def instances() -> Mapping[str, Instance]:
             bf16_tflops=row["bf16_tflops"],
             efa_gbps=row["efa_gbps"],
             price_usd_per_hour=row["price_usd_per_hour"],
-            price_derived=row["price_source"] == "derived",
+            price_derived=row["price_source"] in ("derived", "proportion"),
             price_source=f"{sources[row['price_source']]}, {row['price_date']}",
         )
         for name, row in table.items()

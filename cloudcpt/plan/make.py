@@ -138,7 +138,7 @@ def make_plan(
         plan = in_cloud(loaded, site, plan, region=region)
     findings = (
         *_tokenizer_advice(loaded, model, tokenizer),
-        *_findings(loaded, plan, site, model, extent, mix, scope),
+        *_findings(loaded, plan, site, model, volumes, extent, mix, scope),
     )
     if any(found.severity is Severity.ERROR for found in findings):
         raise PlanError(*findings)
@@ -242,6 +242,7 @@ def _findings(
     plan: Plan,
     site: Site,
     model: StartingModel,
+    volumes: Mapping[str, Volume],
     extent: Extent,
     mix: Mix,
     scope: Scope,
@@ -262,4 +263,4 @@ def _findings(
         yield rehearsal_note(loaded, extent, scope)
     elif model.sizes is not None:
         yield from division_advice(loaded, site, model, plan.compute)
-    yield from data_advice(loaded, plan.sources, extent, mix)
+    yield from data_advice(loaded, plan.sources, volumes, extent, mix)

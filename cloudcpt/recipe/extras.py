@@ -1,4 +1,4 @@
-"""The sections that a Nova recipe does not have: data mixing, evaluation, export, and where to launch."""
+"""The sections that a Nova recipe does not have: data and its mixing, evaluation, export, and where to launch."""
 
 from typing import Annotated, Literal
 
@@ -31,6 +31,22 @@ from cloudcpt.recipe.fields import (
 KmsKey = Annotated[str, Strict(), Field(pattern=KEY_PATTERN, max_length=2048)]
 
 
+class DataRules(Section):
+    """What to hold the data of `run` against, for every model; never sent to a trainer."""
+
+    version: Text = ""
+    """Version of `run.data_s3_path`: `blake3:` and digits of its hash; in S3 also a version id or a moment."""
+
+    validation_version: Text = ""
+    """Version of `run.validation_data_s3_path`, written like `version`."""
+
+    max_file_gb: Annotated[Number, Field(gt=0)] = 5.0
+    """Warn of a file that is larger, in GB of 10^9 bytes."""
+
+    max_total_gb: Annotated[Number, Field(gt=0)] = 50.0
+    """Warn when all data of the recipe together is larger, in GB of 10^9 bytes."""
+
+
 class MixedSource(Section):
     """General data that is replayed so that the model keeps what it knows."""
 
@@ -41,7 +57,7 @@ class MixedSource(Section):
     """JSONL file, folder or glob, or an s3:// URI."""
 
     version: Text = ""
-    """Which version of the data this is, in your words; kept in the plan's copy of the recipe."""
+    """Version of the data, written like `data.version`."""
 
     weight: Maybe[Annotated[Number, Field(gt=0)]] = None
     """Share among the general sources, relative to the other weights. With `mode: weights` only."""
@@ -65,6 +81,9 @@ class Evaluation(Section):
 
     general_data_path: OptionalPath = ""
     """Held-out general text: how much is forgotten is measured on it."""
+
+    general_data_version: Text = ""
+    """Version of `general_data_path`, written like `data.version`."""
 
     every_steps: Whole = Field(default=0, ge=0)
     """Optimizer steps between two evaluations; 0 for only before and after."""

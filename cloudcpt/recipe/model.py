@@ -12,7 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from cloudcpt.recipe.catalog import ModelRow, find_model
 from cloudcpt.recipe.conditions import condition_faults
-from cloudcpt.recipe.extras import Checkpoint, DataMixing, Evaluation, Export, Launch
+from cloudcpt.recipe.extras import Checkpoint, DataMixing, DataRules, Evaluation, Export, Launch
 from cloudcpt.recipe.fields import (
     NAME_PATTERN,
     Flag,
@@ -89,6 +89,9 @@ class Recipe(Section):
 
     training_config: TrainingConfig
     """How to train."""
+
+    data: DataRules = DataRules()
+    """What to hold the data of `run` against, for every model."""
 
     data_mixing: Maybe[DataMixing] = None
     """General data to train on beside the domain data. Open models only."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from math import ceil
 
-from cloudcpt.recipe.faults import Fault, KeyPath, shown
+from cloudcpt.recipe.faults import Fault, KeyPath, dotted, shown
 from cloudcpt.recipe.values import TRAINER, TRAINING, Values
 
 Rule = Callable[[Values], Iterator[Fault]]
@@ -73,6 +73,21 @@ def source_names_differ(values: Values) -> Iterator[Fault]:
             yield Fault(code="CPT215", message=message, loc=loc, related=((first[name], "the first one"),))
         elif name is not None:
             first[name] = loc
+
+
+_VERSIONS: tuple[tuple[KeyPath, KeyPath], ...] = (
+    (("data", "version"), ("run", "data_s3_path")),
+    (("data", "validation_version"), ("run", "validation_data_s3_path")),
+    (("eval", "general_data_version"), ("eval", "general_data_path")),
+)
+
+
+def version_of_something(values: Values) -> Iterator[Fault]:
+    """A version of data is written only where the recipe names the data."""
+    for version, path in _VERSIONS:
+        if values.text(*version) and not values.text(*path):
+            message = f"`{dotted(version)}` is a version of `{dotted(path)}`, which names no data"
+            yield Fault(code="CPT318", message=message, loc=version)
 
 
 def evaluation_said_once(values: Values) -> Iterator[Fault]:
@@ -141,6 +156,7 @@ RULES: tuple[Rule, ...] = (
     floor_below_peak,
     schedule_has_room_to_decay,
     source_names_differ,
+    version_of_something,
     evaluation_said_once,
     wait_covers_runtime,
     open_betas_below_one,

@@ -13,7 +13,7 @@ padding fill the last ones up, so that every rank takes part in every collective
 data a run is, and the rows of a step, ranks one after another, are the same for any number of processes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from cloudcpt.plan.geometry import largest_part, rows_of_rank
 from cloudcpt.plan.plan import Plan
 from cloudcpt.train.mix import Mix, make_mix
-from cloudcpt.train.rows import Rows
+from cloudcpt.train.rows import Rows, SourceRows
 
 IGNORE = -100
 """Label of a position that has no next token: the end of a piece, and padding. The value that torch ignores."""
@@ -67,7 +67,7 @@ class Batch:
 
 
 def train_batches(
-    plan: Plan, rows: Mapping[str, Rows], *, rank: int, world_size: int, first_step: int = 0
+    plan: Plan, rows: Mapping[str, SourceRows], *, rank: int, world_size: int, first_step: int = 0
 ) -> Iterator[list[Batch]]:
     """Yield this rank's micro-batches of each optimizer step, one list per step, to the end of the plan.
 
@@ -76,7 +76,7 @@ def train_batches(
 
     Args:
         plan: Rows per step and per micro-batch, number of steps, seed and weights.
-        rows: By channel.
+        rows: By channel; a window that is still in the making is waited for by the step that needs it.
         rank: Of this process, over all nodes.
         world_size: Processes over all nodes, at most as many as there are rows in a step.
         first_step: Optimizer steps already completed.
@@ -86,21 +86,29 @@ def train_batches(
     part = rows_of_rank(geometry.global_batch_rows, rank=rank, world_size=world_size)
     passes = -(-largest_part(geometry.global_batch_rows, world_size) // micro)  # of every rank alike
     mix = make_mix(plan, rows)
-    padding = (rows[mix.sources[0].channel], None)
-    room = _segment_room((rows[source.channel] for source in mix.sources), micro)
+    padding = (rows[mix.sources[0].channel].window(0), None)
     for step in range(first_step, geometry.steps):
         first = step * geometry.global_batch_rows
+        # By the windows that this and earlier steps need, not by those that are there: the same at any speed.
+        windows = mix.windows_used(first + geometry.global_batch_rows)
+        room = _segment_room(max(rows[name].most_pieces(max(0, number - 1)) for name, number in windows.items()), micro)
         picked: list[Pick] = [_pick(mix, rows, first + row) for row in part]
         picked += [padding] * (micro * passes - len(part))
         yield [_with_room(make_batch(picked[start : start + micro]), room) for start in range(0, len(picked), micro)]
 
 
-def _pick(mix: Mix, rows: Mapping[str, Rows], slot: int) -> Pick:
+def _pick(mix: Mix, rows: Mapping[str, SourceRows], slot: int) -> tuple[Rows, int]:
     channel, row = mix.row_at(slot)
-    return rows[channel], row
+    return _found(rows[channel], row)
 
 
-def step_places(plan: Plan, rows: Mapping[str, Rows], step: int) -> list[str]:
+def _found(source: SourceRows, row: int) -> tuple[Rows, int]:
+    found = source.find(row)
+    assert found is not None, f"the order leads to row {row}, and there are {source.num_rows}"
+    return source.window(found.window), found.row
+
+
+def step_places(plan: Plan, rows: Mapping[str, SourceRows], step: int) -> list[str]:
     """Name the dataset lines in the global batch of one step, as `channel/file:line`, to explain what went wrong in it.
 
     Args:
@@ -111,7 +119,12 @@ def step_places(plan: Plan, rows: Mapping[str, Rows], step: int) -> list[str]:
     mix = make_mix(plan, rows)
     first = step * plan.geometry.global_batch_rows
     picked = [mix.row_at(slot) for slot in range(first, first + plan.geometry.global_batch_rows)]
-    return [f"{channel}/{place}" for channel, row in picked for place in rows[channel].places(row)]
+    return [f"{channel}/{place}" for channel, row in picked for place in _places(rows[channel], row)]
+
+
+def _places(source: SourceRows, row: int) -> tuple[str, ...]:
+    window, row = _found(source, row)
+    return window.places(row)
 
 
 def eval_batches(rows: Rows, *, max_rows: int, micro_batch_rows: int, rank: int, world_size: int) -> Iterator[Batch]:
@@ -128,16 +141,15 @@ def eval_batches(rows: Rows, *, max_rows: int, micro_batch_rows: int, rank: int,
         world_size: Processes in all.
     """
     num_rows = min(len(rows), max_rows) if max_rows else len(rows)
-    room = _segment_room([rows], micro_batch_rows)
+    room = _segment_room(rows.most_pieces(0), micro_batch_rows)
     for first in range(0, num_rows, world_size * micro_batch_rows):
         mine = first + rank * micro_batch_rows
         picked = [(rows, row if row < num_rows else None) for row in range(mine, mine + micro_batch_rows)]
         yield _with_room(make_batch(picked), room)
 
 
-def _segment_room(sources: Iterable[Rows], micro_batch_rows: int) -> int:
-    """Find how many segments a micro-batch may have: a power of two, so that most sources agree."""
-    most_pieces = max(int(np.diff(rows.row_starts).max()) for rows in sources)
+def _segment_room(most_pieces: int, micro_batch_rows: int) -> int:
+    """Find how many segments a micro-batch may have: a power of two, so that most sources and windows agree."""
     most = micro_batch_rows * (most_pieces + 1)  # a row may have padding
     return 1 << (most - 1).bit_length()
 

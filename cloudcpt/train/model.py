@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from cloudcpt.train.architectures import architecture_of
 from cloudcpt.train.attention import IMPLEMENTATION
 from cloudcpt.train.bloom import keep_documents_apart
 from cloudcpt.train.failures import TrainingFailure
-from cloudcpt.train.rows import Rows
+from cloudcpt.train.rows import Rows, SourceRows
 from cloudcpt.train.weights import StoredTensor, matched_weights, stored_tensors
 from cloudcpt.wire import MODEL_CHANNEL, Failure, MlFolder
 
@@ -161,17 +162,23 @@ def _made_ours(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def refuse_unknown_tokens(model: PreTrainedModel, rows: Mapping[str, Rows]) -> None:
+def refuse_unknown_tokens(model: PreTrainedModel, rows: Mapping[str, SourceRows]) -> None:
     """Check that every token of the data has a row in the embedding; a GPU would only say "device-side assert".
 
-    A tokenizer may name more tokens than the model has, as long as no text turns into one.
+    A tokenizer may name more tokens than the model has, as long as no text turns into one. Rows that are still in the
+    making are checked when they are opened.
 
     Raises:
         TrainingFailure: tokenizer and weights do not belong together.
     """
     embedding: Any = model.get_input_embeddings()  # Any: modules are not typed by their attributes
     known: int = embedding.num_embeddings
-    highest = max((int(source.tokens.max(initial=0)) for source in rows.values()), default=0)
+    for source in rows.values():
+        source.inspect(partial(_refuse_above, known))
+
+
+def _refuse_above(known: int, rows: Rows) -> None:
+    highest = int(rows.tokens.max(initial=0))
     if highest >= known:
         message = f"the tokenizer makes token {highest} of the data, the model knows tokens 0 to {known - 1}"
         hint = "take tokenizer and weights from the same model"

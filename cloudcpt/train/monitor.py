@@ -15,7 +15,7 @@ from cloudcpt.train.batches import step_places
 from cloudcpt.train.course import Change, CourseWatch
 from cloudcpt.train.failures import TrainingFailure
 from cloudcpt.train.progress import MetricsLog
-from cloudcpt.train.rows import Rows
+from cloudcpt.train.rows import SourceRows
 from cloudcpt.train.spikes import SpikeWatch
 from cloudcpt.train.window import Standing, StepNumbers
 from cloudcpt.wire import Failure, Finding
@@ -55,7 +55,7 @@ class Monitor:
         skipped: Steps that earlier attempts of the job have left out.
     """
 
-    def __init__(self, plan: Plan, rows: Mapping[str, Rows], log: MetricsLog, *, skipped: int) -> None:
+    def __init__(self, plan: Plan, rows: Mapping[str, SourceRows], log: MetricsLog, *, skipped: int) -> None:
         self._plan = plan
         self._rows = rows
         self._log = log
@@ -139,7 +139,7 @@ class Monitor:
         )
 
 
-def nothing_to_predict(plan: Plan, rows: Mapping[str, Rows], step: int) -> TrainingFailure:
+def nothing_to_predict(plan: Plan, rows: Mapping[str, SourceRows], step: int) -> TrainingFailure:
     """Say that no token of a step follows another; `step` is its number, from 1."""
     places = _quoted(step_places(plan, rows, step - 1))
     message = f"step {step} has no token that follows another; its batch begins with {places}"

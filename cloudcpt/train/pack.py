@@ -1,45 +1,38 @@
-"""From documents to rows: read, tokenise, pack, write; once per node, before the first step.
+"""From tokenised documents to a folder of rows: one window of a source at a time.
 
-    1 read       files of a source, in plan order           -> records (text, line)
-    2 tokenise   a batch of texts at a time                 -> documents.bin, all token ids in one stream
-    3 pack       lengths -> pieces of each row              plan.geometry, the planner's own function
-    4 write      pieces copied into rows                    -> the folder of cloudcpt.train.rows
+    1 stream     token ids of all documents                 -> documents.bin
+    2 pack       lengths -> pieces of each row              plan.geometry, the planner's own function
+    3 write      pieces copied into rows                    -> the folder of cloudcpt.train.rows
 
-On a machine that keeps rows between jobs (`MlFolder.row_cache`), all four are left out for text that an earlier job has
-turned into the same rows. A folder appears under its final name only when it is whole.
+A folder appears under its final name only when it is whole.
 
-Disk: 8 bytes per token while packing, 4 afterwards; memory: about 200 bytes per document and piece (2 GB for ten
-million documents), never the tokens.
+Disk: 8 bytes per token of the window while packing, 4 afterwards; memory: about 200 bytes per document and piece of the
+window, never the tokens.
 """
 
-import json
 import shutil
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass
 from itertools import accumulate, chain
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from blake3 import blake3
 
-from cloudcpt.dataset.records import Record, read_records
-from cloudcpt.dataset.row_cache import RowCache
-from cloudcpt.dataset.tokens import BATCH_CHARACTERS, TOKENIZER_FILE, DocumentTokenizer, load_tokenizer
+from cloudcpt.dataset.tokenising import TokenisedBlock
 from cloudcpt.errors import Blame
 from cloudcpt.plan.geometry import Row, pack
-from cloudcpt.plan.plan import Geometry, Plan, Source
+from cloudcpt.plan.plan import Geometry, Source
 from cloudcpt.train import rows as layout
 from cloudcpt.train.failures import TrainingFailure
-from cloudcpt.wire import Failure, MlFolder
+from cloudcpt.wire import Failure
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenisedDocuments:
-    """All documents of a source as one stream of token ids on disk.
+    """All documents of a window as one stream of token ids on disk.
 
     Args:
         stream: [tokens] uint32, documents one after another, mapped.
@@ -54,65 +47,7 @@ class TokenisedDocuments:
     text_bytes: int
 
 
-def prepare_rows(
-    plan: Plan, ml: MlFolder, tokenizer_folder: Path, *, is_node_main: bool, barrier: Callable[[], None]
-) -> dict[str, layout.Rows]:
-    """Make the rows of every source once per node and map them.
-
-    Args:
-        plan: Which sources, and what was counted.
-        ml: Where the channels are, and the scratch space for rows.
-        tokenizer_folder: Holds tokenizer.json: the base model, or its stand-in.
-        is_node_main: True on the one process of each node that does the work.
-        barrier: Holds every process until all have called it.
-
-    Returns:
-        Rows by channel.
-
-    Raises:
-        TrainingFailure: a source that the plan counted exactly turns into other rows.
-        DatasetError: a line or the tokenizer cannot be read.
-    """
-    folders = {source.channel: ml.scratch / "rows" / source.channel for source in plan.sources}
-    if is_node_main:
-        tokenizer, cache = load_tokenizer(tokenizer_folder), RowCache(ml.row_cache)
-        tokenizer_blake3 = blake3((tokenizer_folder / TOKENIZER_FILE).read_bytes()).hexdigest()
-        for source in plan.sources:
-            folder = folders[source.channel]
-            key = rows_key(source, plan.geometry, tokenizer_blake3=tokenizer_blake3, boundary_id=tokenizer.boundary_id)
-            found = cache.take(key, _room_for(folder))
-            if found == "taken":
-                _adopt(source, folder)
-            else:
-                origin: layout.Origin = "repaired" if found == "damaged" else "tokenised"
-                build_rows(source, plan.geometry, ml.channel(source.channel), folder, tokenizer, origin)
-                cache.keep(key, folder)
-    barrier()
-    return {channel: layout.open_rows(folder) for channel, folder in folders.items()}
-
-
-def rows_key(source: Source, geometry: Geometry, *, tokenizer_blake3: str, boundary_id: int) -> str:
-    """Name the rows of a source by everything that they depend on, and by nothing else: 64 hex digits.
-
-    Args:
-        source: Whose files count by their content, in order; not by their names.
-        geometry: Length and packing of the rows.
-        tokenizer_blake3: Of tokenizer.json.
-        boundary_id: Token that ends a document, which other files of the model decide.
-    """
-    rests_on = {
-        "version": layout.ROWS_VERSION,
-        "tokenizers": version("tokenizers"),
-        "tokenizer": tokenizer_blake3,
-        "boundary_id": boundary_id,
-        "seq_len_tokens": geometry.seq_len_tokens,
-        "packing": geometry.packing,
-        "files": [file.blake3 for file in source.files],
-    }
-    return blake3(json.dumps(rests_on, sort_keys=True).encode()).hexdigest()
-
-
-def _room_for(folder: Path) -> Path:
+def room_for(folder: Path) -> Path:
     """Remove what an earlier attempt left of a folder, and name the one to prepare it in."""
     temporary = folder.with_name(f".{folder.name}.tmp")
     for stale in (temporary, folder):
@@ -122,43 +57,40 @@ def _room_for(folder: Path) -> Path:
     return temporary
 
 
-def _adopt(source: Source, folder: Path) -> None:
-    """Finish the rows that the cache gave: their files are shared, except for the header, which names this job's files.
-
-    Raises:
-        TrainingFailure: documents, tokens or rows differ from what the plan counted exactly.
-    """
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    rows = layout.open_rows(temporary)
-    _refuse_drift(source, documents=len(rows.documents), tokens=rows.header.num_tokens, rows=len(rows))
-    header = replace(rows.header, files=tuple(file.name for file in source.files), origin="reused")
-    (temporary / layout.HEADER_FILE).unlink()  # a link: what is written into it, the cache would have too
-    (temporary / layout.HEADER_FILE).write_text(header.to_json(), "utf-8")
-    temporary.rename(folder)
-
-
 def build_rows(
     source: Source,
     geometry: Geometry,
-    channel: Path,
+    blocks: Iterable[TokenisedBlock],
     folder: Path,
-    tokenizer: DocumentTokenizer,
+    *,
+    boundary_id: int,
+    is_whole: bool,
     origin: layout.Origin = "tokenised",
 ) -> None:
-    """Turn the documents of one source into a folder of rows.
+    """Turn the documents of one window into a folder of rows.
+
+    Args:
+        source: Whose window it is.
+        geometry: Length and packing of the rows.
+        blocks: Its documents, in order.
+        folder: To be made.
+        boundary_id: Token that ends a document.
+        is_whole: The source has no other window.
+        origin: Recorded with the rows.
 
     Raises:
-        TrainingFailure: documents, tokens or rows differ from what the plan counted exactly.
+        TrainingFailure: documents, tokens or rows of a whole source differ from what the plan counted exactly.
     """
-    temporary = _room_for(folder)
+    temporary = room_for(folder)
     temporary.mkdir()
     stream_path = temporary / "documents.bin"
-    documents = _tokenise(source, channel, stream_path, tokenizer)
+    documents = _stream(blocks, stream_path)
     packed = pack(documents.lengths, geometry.seq_len_tokens, geometry.packing)
-    _refuse_drift(source, documents=len(documents.lengths), tokens=len(documents.stream), rows=len(packed))
+    if is_whole:
+        refuse_drift(source, documents=len(documents.lengths), tokens=len(documents.stream), rows=len(packed))
     header = layout.RowsHeader(
         seq_len_tokens=geometry.seq_len_tokens,
-        boundary_id=tokenizer.boundary_id,
+        boundary_id=boundary_id,
         num_tokens=len(documents.stream),
         text_bytes=documents.text_bytes,
         files=tuple(file.name for file in source.files),
@@ -169,36 +101,21 @@ def build_rows(
     temporary.rename(folder)
 
 
-def _tokenise(source: Source, channel: Path, stream_path: Path, tokenizer: DocumentTokenizer) -> TokenisedDocuments:
+def _stream(blocks: Iterable[TokenisedBlock], stream_path: Path) -> TokenisedDocuments:
     lengths, origins = array("Q"), array("Q")
     text_bytes = 0
     with stream_path.open("wb") as stream:
-        for number, file in enumerate(source.files):
-            for batch in _text_batches(read_records(channel / file.placed)):
-                for record, ids in zip(batch, tokenizer.encode([record.text for record in batch]), strict=True):
-                    stream.write(np.array(ids, dtype=np.uint32).tobytes())
-                    lengths.append(len(ids))
-                    origins.extend((number, record.line))
-                    text_bytes += len(record.text.encode())
-    # Never empty: a file without documents is an error of the dataset, and each document has its boundary.
-    tokens = np.memmap(stream_path, dtype=np.uint32, mode="r")
+        for block in blocks:
+            stream.write(block.ids)
+            lengths.extend(block.lengths)
+            origins.extend(block.origins)
+            text_bytes += block.text_bytes
+    # Never empty: a window without documents is an error of the dataset, and each document has its boundary.
+    tokens = np.memmap(stream_path, dtype="<u4", mode="r")
     return TokenisedDocuments(stream=np.asarray(tokens), lengths=lengths, origins=origins, text_bytes=text_bytes)
 
 
-def _text_batches(records: Iterator[Record]) -> Iterator[list[Record]]:
-    batch: list[Record] = []
-    characters = 0
-    for record in records:
-        batch.append(record)
-        characters += len(record.text)
-        if characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
-
-
-def _refuse_drift(source: Source, *, documents: int, tokens: int, rows: int) -> None:
+def refuse_drift(source: Source, *, documents: int, tokens: int, rows: int) -> None:
     """The same bytes must turn into the same rows; otherwise the trainer's tokenizer is not the planner's."""
     if source.exact and (documents, tokens, rows) != (source.documents, source.tokens, source.rows):
         message = (

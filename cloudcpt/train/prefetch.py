@@ -6,7 +6,7 @@ delays it. What goes wrong in the thread is raised where its batches would have 
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import torch
@@ -16,19 +16,38 @@ from cloudcpt.train.batches import Batch
 _Place = Callable[[list[Batch]], list[Batch]]
 
 
-def prefetched(steps: Iterator[list[Batch]], device: torch.device) -> Iterator[list[Batch]]:
-    """Yield the same micro-batches, on the device, each step's while the next one's are being made.
+class Prefetched(Iterator[list[Batch]]):
+    """The same micro-batches, on the device, each step's while the next one's are being made.
 
     Args:
         steps: Micro-batches of each step, on the CPU. Only the thread touches it from now on.
         device: Of this process.
     """
-    place = _placing_on(device) if device.type == "cuda" else _leave
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="next-batches") as thread:
-        ahead = thread.submit(_make, steps, place)
-        while (batches := ahead.result()) is not None:
-            ahead = thread.submit(_make, steps, place)
-            yield _claimed(batches, device)
+
+    def __init__(self, steps: Iterator[list[Batch]], device: torch.device) -> None:
+        self._steps, self._device = steps, device
+        self._place = _placing_on(device) if device.type == "cuda" else _leave
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="next-batches")
+        self._ahead = self._thread.submit(_make, steps, self._place)
+
+    def is_ready(self, within_s: float) -> bool:
+        """Tell whether the next step's batches are there, or what went wrong with them, after so many seconds at most.
+
+        They take milliseconds to make, unless the rows are still being prepared.
+        """
+        return bool(wait([self._ahead], within_s).done)
+
+    def __next__(self) -> list[Batch]:
+        batches = self._ahead.result()
+        if batches is None:
+            self.close()
+            raise StopIteration
+        self._ahead = self._thread.submit(_make, self._steps, self._place)
+        return _claimed(batches, self._device)
+
+    def close(self) -> None:
+        """End the thread, once the step that it is making is made."""
+        self._thread.shutdown()
 
 
 def _make(steps: Iterator[list[Batch]], place: _Place) -> list[Batch] | None:

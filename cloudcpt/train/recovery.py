@@ -27,8 +27,9 @@ from torch import nn
 from cloudcpt.errors import Blame
 from cloudcpt.plan.plan import Plan
 from cloudcpt.train.failures import TrainingFailure
+from cloudcpt.train.mix import make_mix
 from cloudcpt.train.progress import MetricsLog
-from cloudcpt.train.rows import Rows
+from cloudcpt.train.rows import SourceRows
 from cloudcpt.train.saved_state import (
     Owner,
     Position,
@@ -76,18 +77,17 @@ class Recovery:
         world: World,
         module: nn.Module,
         optimizer: torch.optim.Optimizer,
-        rows: Mapping[str, Rows],
+        rows: Mapping[str, SourceRows],
         log: MetricsLog,
     ) -> None:
         self._every = plan.checkpoints.recovery_every_steps
+        self._plan, self._rows = plan, rows
+        self._identities: dict[str, str] = {}
         self._ml, self._world, self._log = ml, world, log
         self._module, self._optimizer = module, optimizer
         self._is_copied_away = plan.launch is not None
         self._reached: Position | None = None
         self._saved_step = 0
-        hashed = rows if self._every and world.is_main else {}
-        identities = {name: identity_of(source) for name, source in hashed.items()}
-        self._owner = Owner(plan_hash=plan.hash, world_size=world.size, rows=identities)
 
     def resume(self) -> Position | None:
         """Go on from the newest whole state, if there is one: weights, moments, random generators and metrics.
@@ -134,7 +134,9 @@ class Recovery:
         written = self._world.gathered(self._written(folder))
         if self._world.is_main:
             files = tuple(file for of_rank in written for file in of_rank)
-            SavedState(owner=self._owner, made_on=_made_on(self._world), position=position, files=files).seal(folder)
+            SavedState(
+                owner=self._owner(position.steps), made_on=_made_on(self._world), position=position, files=files
+            ).seal(folder)
         self._world.barrier()
         self._saved_step = position.steps
         # A service that copies the folder away does so in its own time, deletions too: the state before stays until the
@@ -156,8 +158,9 @@ class Recovery:
         state = self._world.gathered(_read(folder) if self._world.is_main else "")[0]
         if not isinstance(state, SavedState):
             return state
-        difference = state.owner.difference(self._owner) if self._world.is_main else None
-        if different := self._world.gathered(difference)[0]:
+        # The rows of the steps so far may have to be made first, and the main process waits for them.
+        mine = self._owner(state.position.steps) if self._world.is_main else state.owner
+        if different := self._world.gathered(state.owner.difference(mine))[0]:
             raise _failure("CPT665", f"the recovery state in `{folder}` is not that of this job: {different}")
         faults = filter(None, (fault_of(folder, file) for file in state.of_rank(self._world.rank)))
         found = [fault for fault in self._world.gathered(next(faults, None)) if fault]
@@ -175,6 +178,20 @@ class Recovery:
         self._log.event(position.steps, "resumed", _words(state, _made_on(self._world)))
         self._log.settle()
         return position
+
+    def _owner(self, steps: int) -> Owner:
+        """Say whose state it is after so many steps: with the rows that led there, and none that may still change."""
+        used = make_mix(self._plan, self._rows).windows_used(steps * self._plan.geometry.global_batch_rows)
+        windows = [(name, number) for name in self._rows for number in range(max(1, used.get(name, 1)))]
+        identities = dict(self._identity(name, number) for name, number in windows)
+        return Owner(plan_hash=self._plan.hash, world_size=self._world.size, rows=identities)
+
+    def _identity(self, name: str, number: int) -> tuple[str, str]:
+        rows = self._rows[name]
+        window = name if rows.num_windows == 1 else f"{name}/{number}"
+        if window not in self._identities:
+            self._identities[window] = identity_of(rows.window(number))
+        return window, self._identities[window]
 
     def _written(self, folder: Path) -> list[StateFile]:
         """Write this rank's files."""

@@ -7,13 +7,17 @@
     rows.json                       the header, below
 
 Everything is mapped, not read: eight processes share one copy in the page cache, and a row costs one page fault.
+
+A large source is many such folders, one for each of its windows (`cloudcpt.train.windows`); `SourceRows` is what the
+two have in common.
 """
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +29,14 @@ DOCUMENTS_FILE = "documents.npy"
 HEADER_FILE = "rows.json"
 
 
-ROWS_VERSION = 1
+ROWS_VERSION = 2
 """Rows that were kept by another version are not reused. Raise it whenever the same documents become other rows: when
-`cloudcpt.dataset.records`, `cloudcpt.dataset.tokens`, `cloudcpt.plan.geometry.pack` or this layout changes."""
+`cloudcpt.dataset.records`, `cloudcpt.dataset.tokens`, `cloudcpt.plan.geometry.pack`, this layout or the way in which
+`cloudcpt.train.windows` cuts a source changes."""
 
-Origin = Literal["tokenised", "reused", "repaired"]
-"""Made from text; taken from the rows kept on this machine; made from text because the kept ones were damaged."""
+Origin = Literal["tokenised", "reused", "repaired", "received"]
+"""Made from text; taken from the rows kept on this machine; made from text because the kept ones were damaged; made by
+another node."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +64,44 @@ class RowsHeader:
         return json.dumps(asdict(self), indent=2)
 
 
+class InWindow(NamedTuple):
+    """Where a row of a source is: in which window, which row of it, and how many rows that window has."""
+
+    window: int
+    row: int
+    size: int
+
+
+class SourceRows(Protocol):
+    """All rows of a source, in one window or in many; some of them may still be in the making.
+
+    Rows are numbered through, one window after another.
+    """
+
+    @property
+    def num_windows(self) -> int:
+        """Say how many windows there are."""
+
+    @property
+    def num_rows(self) -> int:
+        """Count the rows of all windows, waiting for them."""
+
+    def window(self, number: int) -> "Rows":
+        """Open a window, waiting for it if need be."""
+
+    def find(self, row: int) -> InWindow | None:
+        """Find a row by its number, waiting for the windows up to it; None where the source has fewer rows."""
+
+    def most_pieces(self, window: int) -> int:
+        """Tell how many pieces the most divided row has in the windows up to this one."""
+
+    def inspect(self, look: Callable[["Rows"], None]) -> None:
+        """Have somebody look at every window: at those that are open now, at the others when they are opened."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """The packed rows of one source, mapped into memory.
+    """The packed rows of one source, or of one window of it, mapped into memory.
 
     Args:
         header: Sizes and names.
@@ -80,9 +121,36 @@ class Rows:
         return len(self.tokens)
 
     @property
+    def num_windows(self) -> int:
+        """Say that these rows are a source of one window."""
+        return 1
+
+    @property
+    def num_rows(self) -> int:
+        """Count the rows."""
+        return len(self)
+
+    def window(self, number: int) -> "Rows":
+        """Return the only window."""
+        assert number == 0, f"there is no window {number} in a source of one"
+        return self
+
+    def find(self, row: int) -> InWindow | None:
+        """Find a row by its number; None where there are fewer rows."""
+        return InWindow(0, row, len(self)) if row < len(self) else None
+
+    def inspect(self, look: Callable[["Rows"], None]) -> None:
+        """Have somebody look at these rows."""
+        look(self)
+
+    @property
     def padding_share(self) -> float:
         """Tell which share of all positions holds no token."""
         return 1 - self.header.num_tokens / self.tokens.size
+
+    def most_pieces(self, window: int) -> int:
+        """Tell how many pieces the most divided row has."""
+        return int(np.diff(self.window(window).row_starts).max())
 
     def count_cut(self) -> tuple[int, int]:
         """Count the documents that are in more than one piece, and their tokens: one piece starts inside them."""
@@ -117,11 +185,16 @@ def make_room(path: Path, *, num_rows: int, seq_len: int) -> npt.NDArray[np.uint
     return np.asarray(mapped)
 
 
+def open_header(path: Path) -> RowsHeader:
+    """Read `rows.json`."""
+    header: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return RowsHeader(**{**header, "files": tuple(header["files"])})
+
+
 def open_rows(folder: Path) -> Rows:
     """Map the rows that `cloudcpt.train.pack` wrote into a folder."""
-    header: dict[str, Any] = json.loads((folder / HEADER_FILE).read_text("utf-8"))
     return Rows(
-        header=RowsHeader(**{**header, "files": tuple(header["files"])}),
+        header=open_header(folder / HEADER_FILE),
         tokens=_map(folder / TOKENS_FILE),
         pieces=_map(folder / PIECES_FILE),
         row_starts=_map(folder / ROW_STARTS_FILE),

@@ -6,6 +6,7 @@ one writes for all, it is rank 0. Until the last call nothing on disk is a model
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -31,21 +32,22 @@ from cloudcpt.train.mix import trained_tokens
 from cloudcpt.train.model import OpenedModel, gather_model, model_folder, open_model, refuse_unknown_tokens
 from cloudcpt.train.monitor import Monitor, nothing_to_predict
 from cloudcpt.train.optim import clip_gradients, gradient_norm, make_optimizer, set_learning_rate
-from cloudcpt.train.pack import prepare_rows
-from cloudcpt.train.prefetch import prefetched
+from cloudcpt.train.prefetch import Prefetched
+from cloudcpt.train.prepare import PreparedRows, prepare_rows
 from cloudcpt.train.probe import CudaMeter, build_what_fits
 from cloudcpt.train.progress import MetricsLog
 from cloudcpt.train.quantise import count_parameters
 from cloudcpt.train.recovery import Recovery
 from cloudcpt.train.room import refuse_bad_target, refuse_no_room
-from cloudcpt.train.rows import Rows
 from cloudcpt.train.sample import continue_prompt
 from cloudcpt.train.saved_state import Position
-from cloudcpt.train.source_counts import count_sources
+from cloudcpt.train.source_counts import refuse_unread
+from cloudcpt.train.source_log import tell_late_sources, tell_sources
 from cloudcpt.train.stand_in import build_stand_in
 from cloudcpt.train.startup import StartUp
 from cloudcpt.train.stop import stop_requested
 from cloudcpt.train.window import StepNumbers
+from cloudcpt.train.windows import CUT, Cut
 from cloudcpt.train.work import work_of
 from cloudcpt.train.world import World, joined_world, seed_apart
 from cloudcpt.wire import MlFolder
@@ -55,12 +57,17 @@ class _Stopped(Exception):
     """All ranks agreed to stop here."""
 
 
-def train(plan: Plan, ml: MlFolder) -> Literal["completed", "stopped"]:
+_PATIENCE_S = 1.0
+"""So long a rank waits for its next batches before it asks whether all of them are to stop."""
+
+
+def train(plan: Plan, ml: MlFolder, *, cut: Cut = CUT) -> Literal["completed", "stopped"]:
     """Execute a plan in a job folder.
 
     Args:
         plan: What to do; nothing here decides anything that the plan does not say.
         ml: Inputs, scratch, output and model folder.
+        cut: Which sources are so large that training starts before all of their rows are there.
 
     Returns:
         `completed` with a sealed model in the model folder, or `stopped` without one.
@@ -71,7 +78,7 @@ def train(plan: Plan, ml: MlFolder) -> Literal["completed", "stopped"]:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a log is not a terminal
     geometry, schedule = plan.geometry, plan.schedule
     start_up = StartUp()
-    with joined_world(plan.world) as world, MetricsLog(plan, ml, enabled=world.is_main) as log:
+    with joined_world(plan.world) as world, MetricsLog(plan, ml, enabled=world.is_main) as log, ExitStack() as stack:
         start_up.ends("process group")
         # The inputs are the planned ones, and become rows once per node.
         base = model_folder(plan, ml)
@@ -81,10 +88,12 @@ def train(plan: Plan, ml: MlFolder) -> Literal["completed", "stopped"]:
             if plan.model.stand_in:
                 build_stand_in(base, seed=plan.seed, context_tokens=geometry.seq_len_tokens)
         start_up.ends("inputs verified")
-        rows = prepare_rows(plan, ml, tokenizer_folder=base, is_node_main=world.is_node_main, barrier=world.barrier)
-        for source, counts in count_sources(plan, rows):
-            log.event(0, "data", counts.in_words(source))
-            log.source(counts)
+        rows = prepare_rows(
+            plan, ml, tokenizer_folder=base, is_node_main=world.is_node_main, barrier=world.barrier, cut=cut
+        )
+        stack.enter_context(rows)
+        refuse_unread(plan, rows)
+        tell_sources(plan, rows, log)
         start_up.ends("rows")
 
         # The model, adapted and cut into shards; each rank reads its own part of the weights.
@@ -108,10 +117,16 @@ def train(plan: Plan, ml: MlFolder) -> Literal["completed", "stopped"]:
         resumed = recovery.resume()
         start_up.ends("model")
 
+        def are_ready(is_ready: bool) -> bool:
+            """Tell whether all ranks are; stop them at the same place when any of them was asked to."""
+            stopping, waiting = world.sum(float(stop_requested(ml)), float(not is_ready))
+            if stopping:
+                raise _Stopped
+            return not waiting
+
         def go_on() -> None:
             """Stop all ranks at the same place when any of them was asked to."""
-            if world.any(stop_requested(ml)):
-                raise _Stopped
+            are_ready(True)
 
         completed_steps, seen_tokens = (resumed.steps, resumed.tokens) if resumed else (0, 0)
         before = dict(resumed.before) if resumed else {}
@@ -124,10 +139,12 @@ def train(plan: Plan, ml: MlFolder) -> Literal["completed", "stopped"]:
                 _write_samples(loss_of, plan, base / "tokenizer.json", world, log, completed_steps, pause=go_on)
 
             start_up.ends("first evaluation")
-            steps = prefetched(
+            steps = Prefetched(
                 train_batches(plan, rows, rank=world.rank, world_size=world.size, first_step=completed_steps),
                 world.device,
             )
+            stack.callback(steps.close)
+            stack.callback(rows.abandon)  # called first: the thread may be waiting for rows
             while completed_steps < geometry.steps:
                 # What is due between two steps comes before the next one: a job that goes on begins with it.
                 if _is_due(plan.evaluation.every_steps, completed_steps):
@@ -144,8 +161,11 @@ def train(plan: Plan, ml: MlFolder) -> Literal["completed", "stopped"]:
                         steps=completed_steps,
                         tokens=seen_tokens,
                     )
-                go_on()
                 started = time.perf_counter()
+                rows.check()
+                # Rows may still be in the making, on one node and not on another: no rank waits for them alone.
+                while not are_ready(steps.is_ready(_PATIENCE_S)):
+                    pass
                 batches = next(steps)
                 data_ready = time.perf_counter()
 
@@ -204,6 +224,8 @@ def train(plan: Plan, ml: MlFolder) -> Literal["completed", "stopped"]:
             log.end(completed_steps, "stopped")
             return "stopped"
 
+        rows.finish()
+        tell_late_sources(plan, rows, log, completed_steps)
         log.mix(completed_steps, trained_tokens(plan, rows, completed_steps))
 
         # Every step is done: from here on a wish to stop is fulfilled fastest by finishing.
@@ -230,9 +252,7 @@ def _is_due(every: int, completed_steps: int) -> bool:
     return every > 0 and completed_steps > 0 and completed_steps % every == 0
 
 
-def _open_base(
-    base: Path, plan: Plan, ml: MlFolder, rows: dict[str, Rows], world: World, log: MetricsLog
-) -> OpenedModel:
+def _open_base(base: Path, plan: Plan, ml: MlFolder, rows: PreparedRows, world: World, log: MetricsLog) -> OpenedModel:
     """Open the base model and find its fastest attention, or refuse what the job would make of it."""
     opened = open_model(base)
     if world.is_main:
@@ -249,7 +269,7 @@ def _open_base(
 def _measure(
     loss_of: CausalLoss,
     plan: Plan,
-    rows: dict[str, Rows],
+    rows: PreparedRows,
     world: World,
     log: MetricsLog,
     step: int,
@@ -261,7 +281,7 @@ def _measure(
     measured = {}
     for source in plan.sources_of("validation", "general_validation"):
         batches = eval_batches(
-            rows[source.channel],
+            rows[source.channel].window(0),  # held-out sets have one
             max_rows=plan.evaluation.max_rows,
             micro_batch_rows=plan.geometry.micro_batch_rows,
             rank=world.rank,

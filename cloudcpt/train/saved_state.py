@@ -51,7 +51,8 @@ class Owner:
     Args:
         plan_hash: Of the plan.
         world_size: Processes in all; each has its own part of every tensor.
-        rows: By channel, the hash of the rows that the job reads: with the seed, the order of the data.
+        rows: By channel, the hash of the rows that the job has read: with the seed, the order of the data. A source of
+            many windows has one for each, `train/0`, `train/1`, as far as they were read.
     """
 
     plan_hash: str

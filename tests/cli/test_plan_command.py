@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cloudcpt.cli.plan_view import plan_line, show_plan
-from cloudcpt.plan.plan import Lora, MemoryFit, MemoryTerm, Plan, Schedule, read_plan
+from cloudcpt.plan.plan import Checkpoints, Compute, Lora, MemoryFit, MemoryTerm, Plan, Schedule, read_plan
 from tests.fakes import small_plan
 
 Cloudcpt = Callable[..., Any]  # the fixture of conftest.py; gives code, out and err
@@ -199,6 +199,34 @@ def test_memory_is_shown_by_term_and_against_the_capacity(plan: Plan, capsys: py
     assert "        500.0 MB  weights\n          3.5 GB  activations\n" in shown
     whole = view(replace(plan, memory=replace(fit, capacity_bytes=0)), capsys)
     assert "memory  4.0 GB on each GPU" in whole
+
+
+def test_how_it_is_computed_and_what_is_kept_on_the_way_is_told(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "computed       in one process; all activations kept\n" in view(plan, capsys)
+    bare = view(replace(plan, checkpoints=Checkpoints(every_steps=0, keep_last=0, recovery_every_steps=0)), capsys)
+    assert "kept           the final model\n" in bare
+    assert "if cut off     it begins anew; a step whose loss is not finite ends the job\n" in bare
+    large = replace(
+        plan,
+        world=replace(plan.world, nodes=2, processes_per_node=8),
+        compute=Compute(compile=True, float8="rowwise", shard_processes=8),
+        checkpoints=Checkpoints(every_steps=100, keep_last=2, recovery_every_steps=50),
+        optimizer=replace(plan.optimizer, max_skipped_steps=3),
+        memory=replace(plan.memory, activations="full"),
+    )
+    shown = view(large, capsys)
+    assert (
+        "computed       model and optimizer divided over 8 processes, 2 copies; matrix products in float8 (rowwise); "
+        "compiled; activations recomputed layer by layer\n"
+    ) in shown
+    assert "kept           the final model and a model every 100 steps, the last 2\n" in shown
+    assert "it goes on from a state saved every 50 steps; a step whose loss is not finite is left out, up to 3" in shown
+
+
+def test_how_a_service_computes_is_not_told(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = view(replace(plan, model=replace(plan.model, family="nova")), capsys)
+    assert "computed" not in shown
+    assert "if cut off" not in shown
 
 
 def test_why_memory_is_not_estimated_is_told(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,10 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloudcpt import dataset
-from cloudcpt.dataset.check import PROGRESS_INTERVAL_S, CheckProgress, DatasetReport, check_dataset
+from cloudcpt.dataset.check import PROGRESS_INTERVAL_S, DatasetReport, check_dataset
+from cloudcpt.dataset.cuts import BUFFER_LIMIT_BYTES, CutFile
 from cloudcpt.dataset.files import LocalFiles
-from cloudcpt.dataset.hashed import HashedFile
 from cloudcpt.dataset.places import InputFile
+from cloudcpt.dataset.progress import DataProgress
 from cloudcpt.dataset.records import LINE_LIMIT_BYTES, Record, read_lines, read_records
 from cloudcpt.errors import DatasetError, Diagnostic, explanations
 
@@ -308,12 +309,15 @@ def test_the_worst_line_takes_bounded_memory(tmp_path: Path, line: bytes) -> Non
 def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_bytes(GOOD)
-    with LocalFiles(tmp_path).open(InputFile(name=path.name, path=str(path), shown=path.name)) as file:
-        hashed = HashedFile(file)
-        assert hashed.readall() == GOOD
-        assert hashed.is_unchanged
+    with LocalFiles(tmp_path).open(InputFile(name=path.name, path=str(path), shown=path.name)) as stream:
+        cutter = CutFile(stream, file=0, shown=path.name, block_bytes=1 << 20)
+        buffer = memoryview(bytearray(BUFFER_LIMIT_BYTES))
+        cut = cutter.fill(buffer)
+        assert cut
+        assert bytes(buffer[: cut.size_bytes]) == GOOD
+        assert cutter.is_unchanged
         path.write_bytes(GOOD + GOOD)
-        assert not hashed.is_unchanged
+        assert not cutter.is_unchanged
 
 
 def test_a_file_that_gives_other_bytes_than_its_size_is_refused(tmp_path: Path) -> None:
@@ -323,12 +327,16 @@ def test_a_file_that_gives_other_bytes_than_its_size_is_refused(tmp_path: Path) 
 
 def test_progress_comes_at_the_end_and_never_too_often(tmp_path: Path) -> None:
     (tmp_path / "data.jsonl").write_bytes(b"".join(b'{"text":"%d"}\n' % n for n in range(30_000)) + b"{}\n")
-    calls: list[CheckProgress] = []
+    calls: list[DataProgress] = []
     report = check_dataset("data.jsonl", tmp_path, progress=calls.append)
-    last = CheckProgress(bytes_done=report.size_bytes, bytes_total=report.size_bytes, documents=30_000, findings=1)
+    last = DataProgress(bytes_done=report.size_bytes, bytes_total=report.size_bytes, documents=30_000, findings=1)
     assert calls[-1] == last
     assert [call.bytes_done for call in calls] == sorted(call.bytes_done for call in calls)
     assert len(calls) < 30 / PROGRESS_INTERVAL_S
+
+
+FAST_PARTS = {"awscrt", "blake3", "csimdjson", "cython_runtime", "simdjson", "stringzilla", "xxhash"}
+"""Compiled and small: all together they load in the time of one checked megabyte or ten."""
 
 
 def test_validation_imports_nothing_heavy(tmp_path: Path) -> None:
@@ -339,7 +347,7 @@ def test_validation_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
     loaded = set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
-    foreign = loaded - set(sys.stdlib_module_names) - {"__main__", "cloudcpt", "blake3"}
+    foreign = loaded - set(sys.stdlib_module_names) - {"__main__", "cloudcpt", *FAST_PARTS}
     assert not {name for name in foreign if not name.startswith(("_", "sitecustomize"))}
 
 

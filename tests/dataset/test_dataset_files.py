@@ -256,3 +256,9 @@ def test_a_path_beside_the_recipes_folder_is_shown_without_the_detour(tmp_path, 
     monkeypatch.chdir(tmp_path)
     (file,) = find_files("../data.jsonl", Path("recipes"))
     assert file.shown == "data.jsonl"
+
+
+def test_the_report_of_a_data_command_is_no_data_and_needs_no_word(tree: Path) -> None:
+    (tree / "data" / "report.json").write_text("{}")
+    report = check_dataset("data", tree)
+    assert not [found for found in report.diagnostics if "report.json" in found.message]

@@ -45,3 +45,12 @@ def test_a_long_document_gives_a_piece_from_anywhere_in_it():
 
 def test_a_short_document_is_kept_whole():
     assert drawn(["short"], characters=100) == ("short",)
+
+
+def test_the_length_of_each_document_is_known_whatever_its_excerpt():
+    sample = Sample(characters=100)
+    for text in ("short", "long " * 1000):
+        sample.offer(blake2b(text.encode(), digest_size=16).digest(), text)
+    known = dict(zip(sample.excerpts(), sample.lengths(), strict=True))
+    assert known.pop("short") == 5
+    assert list(known.values()) == [5000]

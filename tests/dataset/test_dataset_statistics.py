@@ -2,6 +2,7 @@
 
 import statistics
 from hashlib import blake2b
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,8 +15,8 @@ LENGTHS = st.lists(st.integers(1, 2047) | st.integers(1, 8 << 20), min_size=1)
 
 def measured(lengths: list[int]) -> LengthStats:
     counted = Lengths()
-    for length in lengths:
-        counted.add(length)
+    for start in range(0, len(lengths), 3):
+        counted.add_all(lengths[start : start + 3])
     return counted.stats()
 
 
@@ -44,32 +45,43 @@ def digest(number: int) -> bytes:
     return blake2b(number.to_bytes(4, "little"), digest_size=16).digest()
 
 
-@given(
-    st.lists(
-        st.binary(min_size=16, max_size=16)
-        | st.sampled_from([bytes(16), b"\x01" + bytes(15), bytes(8) + b"\x01" + bytes(7)])
-    )
-)
-def test_repeats_are_those_of_a_set(digests: list[bytes]) -> None:
-    table, seen = Duplicates(), set()
-    for found in digests:
-        # The hash 0 marks an empty slot and shares its place with the hash 1.
-        key = bytes(8) + b"\x01" + bytes(7) if found == bytes(16) else found
-        assert table.is_repeated(found) == (key in seen)
-        seen.add(key)
+DOCUMENTS = st.lists(st.integers(0, 30), max_size=60)
 
 
-def test_the_table_grows_without_forgetting() -> None:
-    table = Duplicates()
-    assert not any(table.is_repeated(digest(number)) for number in range(20_000))
-    assert all(table.is_repeated(digest(number)) for number in range(20_000))
-    assert table.is_complete
+def found(numbers: list[int], most_in_memory: int, first: int, block: int) -> tuple[int, list[int]]:
+    """How many documents are repeated, and the lines of the first few, when they come block by block."""
+    seen, lines = Duplicates(first, most_in_memory), []
+    for start in range(0, len(numbers), block):
+        part = numbers[start : start + block]
+        its_lines = range(start + 1, start + 1 + len(part))
+        digests = [digest(number) for number in part]
+        lines += [its_lines[index] for index in seen.add(digests, file=7, lines=its_lines, offsets=its_lines)]
+    for spot in seen.late():
+        assert (spot.file, spot.byte) == (7, spot.line)
+        lines.append(spot.line)
+    assert seen.is_complete
+    return seen.count, lines[:first]
 
 
-def test_a_full_table_still_recognises_what_it_holds_and_says_that_it_is_full() -> None:
-    table = Duplicates(most_slots=64)
-    assert not any(table.is_repeated(digest(number)) for number in range(100))
-    assert not table.is_complete
-    assert table.documents == 43
-    assert all(table.is_repeated(digest(number)) for number in range(43))
-    assert not table.is_repeated(digest(99))
+@given(DOCUMENTS, st.integers(0, 40), st.integers(0, 5), st.integers(1, 20))
+def test_repeats_are_those_of_a_set_in_memory_and_on_disk(
+    numbers: list[int], most_in_memory: int, first: int, block: int
+) -> None:
+    repeated = [line for line, number in enumerate(numbers, 1) if number in numbers[: line - 1]]
+    assert found(numbers, most_in_memory, first, block) == (len(repeated), repeated[:first])
+
+
+def test_parts_that_are_too_large_are_parted_again() -> None:
+    numbers = [*range(2000), 5, *range(1000)]
+    assert found(numbers, 3, 2, 100) == (1001, [2001, 2002])
+
+
+def test_without_room_on_disk_the_count_is_a_lower_bound_and_says_so(tmp_path: Path) -> None:
+    seen = Duplicates(5, 10, tmp_path / "not there")
+    for start in range(0, 40, 10):
+        digests = [digest(number % 7) for number in range(start, start + 10)]
+        assert len(seen.add(digests, file=0, lines=range(10), offsets=range(10))) in (3, 10)
+    assert seen.is_complete
+    assert seen.add([digest(number) for number in range(20)], file=0, lines=range(20), offsets=range(20))
+    assert (seen.is_complete, seen.count, seen.documents) == (False, 40, 60)
+    assert seen.add([digest(1)], file=0, lines=[1], offsets=[1]) == []

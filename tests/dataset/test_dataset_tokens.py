@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudcpt.dataset.records import read_records
-from cloudcpt.dataset.tokens import BATCH_CHARACTERS, document_lengths, load_tokenizer
+from cloudcpt.dataset.tokens import load_tokenizer
 from cloudcpt.errors import DatasetError
 
 tokenizers = pytest.importorskip("tokenizers", reason="needs the [train] extra")
@@ -203,20 +202,3 @@ def test_a_boundary_that_the_tokenizer_does_not_have_is_refused(folder: Path) ->
     for wrong in (100_000, -1):
         write(folder, "config.json", {"eos_token_id": wrong})
         assert refusal(folder)[0] == "CPT363"
-
-
-def test_lengths_are_those_of_every_document_over_all_files_in_order(folder: Path, tmp_path: Path) -> None:
-    tokenizer = load_tokenizer(folder)
-    texts = [[*TEXTS, *["long " * 10_000] * (BATCH_CHARACTERS // 40_000), "b"], ["c", "dd ee"]]
-    paths = [tmp_path / "1.jsonl", tmp_path / "2.jsonl"]
-    for path, documents in zip(paths, texts, strict=True):
-        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
-    lengths = document_lengths((record for path in paths for record in read_records(path)), tokenizer)
-    assert list(lengths) == [len(ids) for ids in tokenizer.encode(texts[0] + texts[1])]
-    assert list(document_lengths([], tokenizer)) == []
-
-
-def test_lengths_stop_at_the_first_line_that_is_not_a_document(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "x.jsonl").write_text('{"text":"a"}\n{"text":""}\n')
-    with pytest.raises(DatasetError, match="CPT345"):
-        document_lengths(read_records(tmp_path / "x.jsonl"), load_tokenizer(folder))

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudcpt.dataset.check import check_dataset
-from cloudcpt.dataset.exact import read_exactly
+from cloudcpt.dataset.fast import FastLines
 from cloudcpt.dataset.fault import BadLine
-from cloudcpt.dataset.records import _certain_text, read_records, read_text
+from cloudcpt.dataset.records import read_records, read_text
 from cloudcpt.errors import DatasetError
 
 
@@ -260,9 +260,82 @@ def test_whatever_a_json_library_writes_is_read_back(text: str, is_ascii: bool) 
     assert read_text(line.encode()) == "a" + text
 
 
-@given(st.one_of(ALMOST_DOCUMENTS, st.lists(PIECES).map("".join).map(str.encode)))
-def test_the_fast_path_never_says_yes_where_the_exact_reading_says_no(line: bytes) -> None:
-    decoded = line.decode()
-    text = _certain_text(decoded)
+FAST = FastLines()
+
+
+def certain(line: bytes) -> str | None:
+    """What the fast path makes of a line in either of its ways; both must agree with the exact reading."""
+    text = FAST.text(line)
     if text is not None:
-        assert read_exactly(decoded) == text
+        assert read_text(line) == text
+    measured = FAST.measure(line + b"\n")
+    if measured:
+        exact = read_text(line)
+        assert measured[:2] == (len(exact), FAST.digest(exact))
+        assert measured[2] in (None, exact)
+    return text
+
+
+@given(st.one_of(ALMOST_DOCUMENTS, st.lists(PIECES).map("".join).map(str.encode), st.binary()))
+def test_the_fast_path_never_says_yes_where_the_exact_reading_says_no(line: bytes) -> None:
+    certain(line.replace(b"\n", b""))
+
+
+@given(
+    st.sampled_from([b'{"text": "', b'{"text":"', b'{"text" :"']),
+    st.lists(
+        st.sampled_from([b"a", b'"', b"\\", b"\\n", b'\\"', b"\\u00e9", b"\\/", b"\xe4\xbd\xa0", b"\xff", b"\0", b"\t"])
+    ),
+    st.sampled_from([b'"}', b'" }', b'","text":"b"}', b'"}}', b'"}\r', b'"} {"text":"b"}']),
+)
+def test_escapes_and_ends_are_never_certain_unless_they_are_right(start: bytes, body: list[bytes], end: bytes) -> None:
+    certain(start + b"".join(body) + end)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_no_verdict_depends_on_the_fast_path(case: Case) -> None:
+    if case.code != "CPT323":
+        assert certain(case.line) in (None, case.text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        r'{"text": "你\u597d"}',
+        r'{"text": "你\/好"}',
+        r'{"text":"你\\\\v\n\\"}',
+        r'{"text": "你\"\\\"é"}',
+        r'{"text": "\u4f60好"}',
+    ],
+)
+def test_escapes_after_a_character_that_is_not_ascii_count_once(line: str) -> None:
+    text = certain(line.encode())
+    assert text == json.loads(line)["text"]
+    plain = json.dumps({"text": text}, ensure_ascii=False).encode() + b"\n"
+    measured = FAST.measure(plain)
+    assert measured
+    assert measured[:2] == (len(text), FAST.digest(text))
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_a_text_has_one_hash_however_it_is_spelled(text: str) -> None:
+    text = "a" + text if not text[0].isprintable() or text[0].isspace() else text
+    spellings = [
+        json.dumps({"text": text}, ensure_ascii=is_ascii, separators=separators).encode() + b"\n"
+        for is_ascii in (True, False)
+        for separators in ((",", ":"), (",", ": "))
+    ]
+    for line in spellings:
+        measured = FAST.measure(line)
+        assert measured is None or measured[:2] == (len(text), FAST.digest(text))
+
+
+@pytest.mark.parametrize("text", ["a", 'a\n"b\\', "你\\好\n", "\"'", "naïve", "(", "x" * 3_000_000])
+@pytest.mark.parametrize("is_ascii", [True, False])
+def test_usual_lines_are_read_without_the_exact_half(text: str, is_ascii: bool) -> None:
+    for separators in ((",", ":"), (",", ": ")):
+        line = json.dumps({"text": text}, ensure_ascii=is_ascii, separators=separators).encode()
+        assert FAST.text(line) == text
+        is_hidden = text[0] == '"' or (is_ascii and text[0] == "你")
+        measured = FAST.measure(line + b"\n")
+        assert measured is None if is_hidden else measured and measured[:2] == (len(text), FAST.digest(text))

@@ -293,3 +293,9 @@ def test_names_are_taken_apart():
     assert (image.account, image.region, image.repository, image.tag) == ("123456789012", "us-east-1", "cloudcpt", "")
     assert image.digest == "sha256:" + "ab" * 32
     assert private_image("public.ecr.aws/x/y:1") is None
+
+
+def test_reading_pinned_versions_takes_two_more_actions_and_only_then(tmp_path: Path) -> None:
+    bare = actions_of(client_policy(access_of_text(tmp_path, RECIPE)))
+    pinned = actions_of(client_policy(access_of_text(tmp_path, f"{RECIPE}\ndata: {{version: 2026-11-01T00:00:00Z}}\n")))
+    assert pinned - bare == {"s3:GetObjectVersion", "s3:ListBucketVersions"}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cloudcpt.dataset.checksum import as_text, crc64nvme
 from cloudcpt.errors import CloudcptError, SetupError, TransientError
-from cloudcpt.jobs.checksum import as_text, crc64nvme
 from cloudcpt.jobs.journal import JournalEntry, UploadJournal
 from cloudcpt.jobs.tally import UploadProgress
 from tests.fake_objects import FakeUpload, Fault, Killed, Line, checksum_of

@@ -67,8 +67,7 @@ def merged(recipe: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def report_of(lengths: list[int], *, name: str = "train.jsonl", bytes_per_character: float = 1.0) -> DatasetReport:
     """Report a dataset of documents with these lengths in characters, which exists nowhere."""
     counted = Lengths()
-    for length in lengths:
-        counted.add(length)
+    counted.add_all(lengths)
     size = int(sum(lengths) * bytes_per_character)
     file = FileReport(name=name, path=f"/nowhere/{name}", size_bytes=size, lines=len(lengths), blake3="0" * 64)
     return DatasetReport(
@@ -82,6 +81,7 @@ def report_of(lengths: list[int], *, name: str = "train.jsonl", bytes_per_charac
         diagnostics=(),
         error_count=0,
         sample=(),
+        sample_lengths=(),
     )
 
 

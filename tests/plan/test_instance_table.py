@@ -5,7 +5,7 @@ import pytest
 from cloudcpt.errors import PlanError
 from cloudcpt.plan.instances import Machine, chip_tflops, find_instance, instances, read_nvidia_smi, this_machine
 
-WITHOUT_GPU = {"ml.m5.xlarge", "ml.m5.4xlarge"}
+WITHOUT_GPU = {"ml.m5.xlarge", "ml.m5.4xlarge", "ml.m5.24xlarge"}
 
 
 def test_every_type_of_the_reference_is_there():

@@ -159,7 +159,7 @@ def test_local_files_are_addressed_by_their_content(desk):
 
 def test_what_is_in_s3_is_used_where_it_is(desk, reported):
     there = "s3://elsewhere/train.jsonl"
-    report = reported([4_000] * 20_000)  # too much to be counted
+    report = reported([4_000] * 40_000)  # too much to be counted
     reports = {"train": replace(report, files=(replace(report.files[0], path=there),))}
     loaded = ready(desk, {"run": {"data_s3_path": there}})
     plan, _ = desk.plan(loaded, reports)

@@ -252,11 +252,11 @@ def test_why_tokens_are_estimated_is_told(desk, nova_recipe, reported):
     def said(plan_of):
         return next(found.message for found in plan_of[1] if found.code == "CPT565")
 
-    few, many = reported([4000] * 1000), reported([4000] * 20_000)
+    few, many = reported([4000] * 1000), reported([4000] * 40_000)
     nova = desk.plan(desk.recipe({"training_config": {"global_batch_size": 32}}, base=nova_recipe), {"train": many})
     assert said(nova).endswith("because the tokenizer of Nova models is not public")
     loaded = desk.recipe(ELSEWHERE)
-    assert said(desk.plan(loaded, {"train": many}, stand_in=True)).endswith("is larger than 64 MiB")
+    assert said(desk.plan(loaded, {"train": many}, stand_in=True)).endswith("is larger than 128 MiB")
     assert said(desk.plan(loaded, {"train": few}, stand_in=True)).endswith("is not here")
 
 

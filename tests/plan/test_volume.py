@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from cloudcpt.dataset.files import HERE
 from cloudcpt.plan.geometry import pack
-from cloudcpt.plan.volume import EXACT_LIMIT_BYTES, assume, characters_per_token, estimate, measure
+from cloudcpt.plan.token_rate import characters_per_token, rate_of
+from cloudcpt.plan.volume import EXACT_LIMIT_BYTES, Volume, assume, measure
+from cloudcpt.plan.volume import estimate as estimate_at
+
+
+def estimate(report, **options) -> Volume:
+    """Estimate without a tokenizer."""
+    return estimate_at(report, rate_of(report, None), **options)
 
 
 @pytest.mark.train
@@ -52,9 +59,14 @@ def test_without_a_tokenizer_tokens_are_a_quarter_of_the_characters(reported):
 
 
 def test_characters_of_several_bytes_are_dense(reported):
-    assert characters_per_token(reported([400], bytes_per_character=3)) == 1.6
-    assert characters_per_token(reported([400], bytes_per_character=6)) == 1.6
-    assert characters_per_token(reported([400], bytes_per_character=1.1)) == 4.0
+    assert characters_per_token(reported([4000], bytes_per_character=3.01)) == pytest.approx(1.6)
+    assert characters_per_token(reported([4000], bytes_per_character=6)) == pytest.approx(1.6)
+    assert characters_per_token(reported([4000], bytes_per_character=1)) == 4.0
+    assert characters_per_token(reported([4000] * 9, bytes_per_character=2 + 13 / 4000)) == pytest.approx(2.2857, 1e-4)
+
+
+def test_what_a_line_has_around_its_text_is_no_text(reported):
+    assert characters_per_token(reported([10] * 50, bytes_per_character=2.3)) == 4.0
 
 
 @given(length=st.integers(1, 40_000), documents=st.integers(1, 300), packing=st.sampled_from(["best_fit", "concat"]))

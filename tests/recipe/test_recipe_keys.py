@@ -33,7 +33,7 @@ def answer(tmp_path: Path, recipe: dict[str, object], code: str) -> Diagnostic:
          "`validation_data_s3_path`, `output_s3_path`, `mlflow_tracking_uri`, `mlflow_experiment_name`, "
          "`mlflow_run_name`, `seed` and `model_package_group`"),
         ("zzz", "keys here are `display_name`, `versions`, `instance_types`, `skip_recipe_validation`, `run`, "
-         "`training_config`, `data_mixing`, `eval`, `export`, `checkpoint` and `launch`"),
+         "`training_config`, `data`, `data_mixing`, `eval`, `export`, `checkpoint` and `launch`"),
     ],
 )  # fmt: skip
 def test_a_misspelt_key_is_answered_with_the_nearest(tmp_path: Path, key: str, hint: str) -> None:

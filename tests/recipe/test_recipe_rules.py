@@ -178,4 +178,4 @@ def test_rules_say_nothing_about_values_that_are_findings_themselves(tmp_path: P
 def test_the_schema_lists_the_rules_that_it_cannot_express() -> None:
     rules = recipe_schema()["x-rules"]
     assert "`min_lr` is below `lr`." in rules
-    assert len(rules) == 8
+    assert len(rules) == 9

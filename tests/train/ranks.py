@@ -3,7 +3,9 @@
 Importing torch takes longer than any of the tiny jobs, so all tests share one pair of processes. Arguments are
 `PORT:ROOT`, a port for each job because the store of the last one may still be closing; with `PORT:ROOT:signal`,
 rank 1, and only rank 1, gets SIGTERM once three steps are done; with `PORT:ROOT:build` the model is only built, on
-devices of which that of rank 1 is too small for the plan's activations.
+devices of which that of rank 1 is too small for the plan's activations; with `PORT:ROOT:windows` sources are cut into
+tiny windows; with `PORT:ROOT:nodes` too, and each rank is a node with a folder of its own, ROOT/0 and ROOT/1;
+with `PORT:ROOT:share` rank 1 makes rows and gives them to rank 0.
 """
 
 import json
@@ -20,15 +22,20 @@ import torch
 
 from cloudcpt.plan.plan import Plan, read_plan
 from cloudcpt.train.batches import Batch
+from cloudcpt.train.exchange import Exchange
 from cloudcpt.train.failures import TrainingFailure
 from cloudcpt.train.lora import add_lora
 from cloudcpt.train.model import load_model, open_model
+from cloudcpt.train.prepare import prepare_rows
 from cloudcpt.train.probe import build_what_fits
 from cloudcpt.train.run import train
 from cloudcpt.train.shard import sharding_mesh
 from cloudcpt.train.stop import end_with_parent, remember_signals
+from cloudcpt.train.windows import Cut
 from cloudcpt.train.world import joined_world, seed_alike
 from cloudcpt.wire import MlFolder
+
+TINY = Cut(whole_bytes=1000, window_bytes=512, block_bytes=128)
 
 
 def signal_after_three_steps(ml: MlFolder) -> None:
@@ -94,6 +101,16 @@ def build(plan: Plan, ml: MlFolder) -> dict[str, object]:
     }
 
 
+def share(plan: Plan, ml: MlFolder) -> str:
+    """Make rows on rank 1, as on one node of two, and give them to rank 0 in small pieces."""
+    with joined_world(plan.world) as world:
+        folder = ml.scratch / "rows" / "train"
+        if world.rank == 1:
+            prepare_rows(plan, ml, ml.channel("model"), is_node_main=True, barrier=lambda: None)
+        Exchange(world.rank, 2, piece_bytes=100).share(folder if world.rank == 1 else ml.root / "received", 1)
+    return "shared"
+
+
 def main() -> None:
     """Run every job and write `outcome-RANK.json` beside its folders."""
     end_with_parent()
@@ -104,11 +121,18 @@ def main() -> None:
         ml = MlFolder(Path(root))
         if wish == ["signal"] and rank == 1:
             threading.Thread(target=signal_after_three_steps, args=(ml,), daemon=True).start()
+        os.environ["LOCAL_RANK"] = "0" if wish == ["nodes"] else str(rank)
+        if wish == ["nodes"]:
+            ml = MlFolder(ml.root / str(rank))
         try:
-            outcome = (build if wish == ["build"] else train)(read_plan(ml.plan), ml)
+            if wish in (["windows"], ["nodes"]):
+                outcome = train(read_plan(ml.plan), ml, cut=TINY)
+            else:
+                work = {"build": build, "share": share}.get("".join(wish), train)
+                outcome = work(read_plan(ml.plan), ml)
         except TrainingFailure as exc:
             outcome = str(exc)
-        (ml.root / f"outcome-{rank}.json").write_text(json.dumps(outcome), "utf-8")
+        Path(root, f"outcome-{rank}.json").write_text(json.dumps(outcome), "utf-8")
 
 
 if __name__ == "__main__":

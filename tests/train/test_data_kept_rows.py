@@ -13,10 +13,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from cloudcpt.dataset.tokens import load_tokenizer
 from cloudcpt.plan.plan import DataFile, Plan, read_plan
 from cloudcpt.train.failures import TrainingFailure
-from cloudcpt.train.pack import build_rows, prepare_rows
+from cloudcpt.train.prepare import prepare_rows
 from cloudcpt.train.rows import ROWS_VERSION, Rows, open_rows
 from cloudcpt.train.source_counts import count_sources
 from cloudcpt.wire import MlFolder
+from tests.train.test_data_rows import built
 
 PLAN = read_plan(Path(__file__).with_name("data_plan.json"))
 ARRAYS = ("tokens", "pieces", "row_starts", "documents")
@@ -147,14 +148,14 @@ def test_damaged_rows_are_made_again_and_the_log_says_so(machine: Machine) -> No
     assert origins(second) == {"repaired"}
     for channel in first:
         assert_equal(first[channel], second[channel])
-    said = [counts.in_words(source) for source, counts in count_sources(PLAN, second)]
+    said = [counts.in_words(source) for source, counts in count_sources(PLAN, second, PLAN.sources)]
     assert all(line.endswith("; rows made again, because those of an earlier job were damaged") for line in said)
     assert origins(machine.prepare()) == {"reused"}
 
 
 def test_reuse_is_said_in_the_log(machine: Machine) -> None:
     machine.prepare()
-    said = [counts.in_words(source) for source, counts in count_sources(PLAN, machine.prepare())]
+    said = [counts.in_words(source) for source, counts in count_sources(PLAN, machine.prepare(), PLAN.sources)]
     assert all(line.endswith("; rows reused from an earlier job") for line in said)
 
 
@@ -187,11 +188,11 @@ def test_the_same_text_becomes_the_rows_that_this_version_stands_for(tmp_path: P
     for packing in ("best_fit", "concat"):
         folder = tmp_path / packing
         geometry = replace(plan.geometry, packing=packing)
-        build_rows(plan.sources[0], geometry, ml.channel("train"), folder, tokenizer)
+        built(plan.sources[0], geometry, ml.channel("train"), folder, tokenizer)
         rows = open_rows(folder)
         found[packing] = tuple(blake3(getattr(rows, name).tobytes()).hexdigest()[:8] for name in ARRAYS)
     assert (ROWS_VERSION, found) == (
-        1,
+        2,
         {
             "best_fit": ("acc25116", "8b783746", "70168f30", "f948ff36"),
             "concat": ("1919761c", "983b7c73", "b1ad97be", "f948ff36"),

@@ -32,6 +32,8 @@ COUNTS = SourceCounts(
     padding_share=0.11,
     passes=1.5,
     origin="reused",
+    windows_read=1,
+    windows=1,
 )
 
 
@@ -189,6 +191,8 @@ def test_every_kind_of_record_has_its_fields_in_the_order_of_the_run(ml: MlFolde
         "padding_share": 0.11,
         "passes": 1.5,
         "origin": "reused",
+        "windows_read": 1,
+        "windows": 1,
     }
     assert mix == {"kind": "mix", "step": 1, "tokens": {"train": 70, "replay-a": 30}}
     assert end.pop("seconds") >= 0

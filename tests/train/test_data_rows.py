@@ -13,10 +13,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from cloudcpt.dataset.tokens import DocumentTokenizer
 from cloudcpt.errors import DatasetError
-from cloudcpt.plan.plan import DataFile, Plan, Source, read_plan
+from cloudcpt.plan.plan import DataFile, Geometry, Plan, Source, read_plan
 from cloudcpt.train.failures import TrainingFailure
-from cloudcpt.train.pack import build_rows, prepare_rows
+from cloudcpt.train.pack import build_rows
+from cloudcpt.train.prepare import prepare_rows
 from cloudcpt.train.rows import Rows, make_room, open_rows
+from cloudcpt.train.window_text import tokenise_windows, whole_text
 from cloudcpt.wire import MlFolder
 
 PLAN = read_plan(Path(__file__).with_name("data_plan.json"))
@@ -32,6 +34,9 @@ class CharacterTokenizer(DocumentTokenizer):
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         return [[*map(ord, text), 0] for text in texts]
 
+    def encode_flat(self, texts: Sequence[str]) -> list[bytes]:
+        return [np.array(ids, dtype=np.uint32).tobytes() for ids in self.encode(texts)]
+
 
 def write_source(channel: Path, files: dict[str, list[str]], source: Source = PLAN.sources[0]) -> Source:
     """Write documents into files of a channel and say so in a source."""
@@ -40,6 +45,13 @@ def write_source(channel: Path, files: dict[str, list[str]], source: Source = PL
         (channel / name).write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
     data_files = tuple(DataFile(name=name, uri=name, size_bytes=0, blake3="") for name in files)
     return replace(source, files=data_files)
+
+
+def built(source: Source, geometry: Geometry, channel: Path, folder: Path, tokenizer: DocumentTokenizer) -> None:
+    """Turn a whole source into rows, with any tokenizer."""
+    text = whole_text(source.channel, [channel / file.placed for file in source.files])
+    blocks = next(tokenise_windows([text], tokenizer))
+    build_rows(source, geometry, blocks, folder, boundary_id=tokenizer.boundary_id, is_whole=True)
 
 
 def text_of(rows: Rows, document: int) -> str:
@@ -75,7 +87,7 @@ def test_every_document_can_be_put_together_from_the_rows_and_found_in_its_file(
     geometry = replace(PLAN.geometry, packing=packing)
     with TemporaryDirectory() as folder:
         source = write_source(Path(folder, "in"), {f"{n}.jsonl": texts for n, texts in enumerate(files)})
-        build_rows(source, geometry, Path(folder, "in"), Path(folder, "rows"), CharacterTokenizer())
+        built(source, geometry, Path(folder, "in"), Path(folder, "rows"), CharacterTokenizer())
         rows = open_rows(Path(folder, "rows"))
         lines = [(f"{n}.jsonl", line + 1, text) for n, texts in enumerate(files) for line, text in enumerate(texts)]
         assert len(rows.documents) == len(lines)
@@ -90,7 +102,7 @@ def test_every_document_can_be_put_together_from_the_rows_and_found_in_its_file(
 
 def test_places_name_the_line_of_every_piece_of_a_row(tmp_path: Path) -> None:
     source = write_source(tmp_path / "in", {"a.jsonl": ["x" * 20, "yy"], "b.jsonl": ["zz"]})
-    build_rows(source, PLAN.geometry, tmp_path / "in", tmp_path / "rows", CharacterTokenizer())
+    built(source, PLAN.geometry, tmp_path / "in", tmp_path / "rows", CharacterTokenizer())
     rows = open_rows(tmp_path / "rows")
     places = [rows.places(row) for row in range(len(rows))]
     assert Counter(place for row in places for place in row) == {"a.jsonl:1": 2, "a.jsonl:2": 1, "b.jsonl:1": 1}
@@ -99,7 +111,7 @@ def test_places_name_the_line_of_every_piece_of_a_row(tmp_path: Path) -> None:
 
 def test_padding_holds_the_boundary_and_nothing_else_is_left_in_the_folder(tmp_path: Path) -> None:
     source = write_source(tmp_path / "in", {"a.jsonl": ["abc"]})
-    build_rows(source, PLAN.geometry, tmp_path / "in", tmp_path / "rows", CharacterTokenizer())
+    built(source, PLAN.geometry, tmp_path / "in", tmp_path / "rows", CharacterTokenizer())
     rows = open_rows(tmp_path / "rows")
     assert rows.tokens.tolist() == [[*map(ord, "abc"), *[0] * 13]]
     assert rows.tokens.dtype == np.uint32
@@ -122,7 +134,7 @@ def test_a_half_written_folder_of_an_earlier_attempt_is_replaced(tmp_path: Path)
     for stale in ("rows", ".rows.tmp"):
         (tmp_path / stale).mkdir()
         (tmp_path / stale / "tokens.npy").write_bytes(b"half")
-    build_rows(source, PLAN.geometry, tmp_path / "in", tmp_path / "rows", CharacterTokenizer())
+    built(source, PLAN.geometry, tmp_path / "in", tmp_path / "rows", CharacterTokenizer())
     assert len(open_rows(tmp_path / "rows")) == 1
 
 
@@ -132,7 +144,7 @@ def exact_source(folder: Path, **changes: int) -> Source:
 
 
 def test_an_exact_source_that_turns_into_what_was_planned_is_accepted(tmp_path: Path) -> None:
-    build_rows(exact_source(tmp_path), PLAN.geometry, tmp_path / "in", tmp_path / "rows", CharacterTokenizer())
+    built(exact_source(tmp_path), PLAN.geometry, tmp_path / "in", tmp_path / "rows", CharacterTokenizer())
     assert len(open_rows(tmp_path / "rows")) == 3
 
 
@@ -140,7 +152,7 @@ def test_an_exact_source_that_turns_into_what_was_planned_is_accepted(tmp_path: 
 def test_an_exact_source_that_turns_into_something_else_is_drift(tmp_path: Path, changed: str) -> None:
     source = exact_source(tmp_path, **{changed: 99})
     with pytest.raises(TrainingFailure, match=r"CPT651: source `domain` turned into 2 documents, 35 tokens and 3 rows"):
-        build_rows(source, PLAN.geometry, tmp_path / "in", tmp_path / "rows", CharacterTokenizer())
+        built(source, PLAN.geometry, tmp_path / "in", tmp_path / "rows", CharacterTokenizer())
     assert not (tmp_path / "rows").exists()
 
 
@@ -149,7 +161,7 @@ def test_a_bad_line_is_the_datasets_own_error(tmp_path: Path) -> None:
     with (tmp_path / "in" / "a.jsonl").open("a") as file:
         file.write("not json\n")
     with pytest.raises(DatasetError):
-        build_rows(source, PLAN.geometry, tmp_path / "in", tmp_path / "rows", CharacterTokenizer())
+        built(source, PLAN.geometry, tmp_path / "in", tmp_path / "rows", CharacterTokenizer())
 
 
 # --- all sources, with a real tokenizer -------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from cloudcpt.plan.geometry import pack
 from cloudcpt.plan.plan import read_plan
 from cloudcpt.train.failures import TrainingFailure
 from cloudcpt.train.rows import Rows, RowsHeader
-from cloudcpt.train.source_counts import count_sources
+from cloudcpt.train.source_counts import count_sources, refuse_unread
 
 PLAN = read_plan(Path(__file__).with_name("data_plan.json"))
 T = PLAN.geometry.seq_len_tokens
@@ -57,7 +57,7 @@ SOURCES = {"train": rows_of([9, 16, 30, 4, 7] * 4), "replay-books": rows_of([12,
 
 def test_every_source_of_the_plan_is_counted() -> None:
     """20 rows of training data and 5 of books, a quarter of the tokens; the job has 48 rows."""
-    found = {counts.channel: counts for _, counts in count_sources(PLAN, SOURCES)}
+    found = {counts.channel: counts for _, counts in count_sources(PLAN, SOURCES, PLAN.sources)}
     assert list(found) == [source.channel for source in PLAN.sources]
     train, books, held_out = found.values()
     assert (train.documents, train.tokens, train.rows) == (20, 264, len(SOURCES["train"]))
@@ -69,7 +69,7 @@ def test_every_source_of_the_plan_is_counted() -> None:
 
 
 def test_the_log_tells_counts_passes_and_waste() -> None:
-    source, counts = next(count_sources(PLAN, SOURCES))
+    source, counts = next(count_sources(PLAN, SOURCES, PLAN.sources))
     words = counts.in_words(source)
     assert words.startswith(f"train: 20 documents, 264 tokens in {counts.rows} rows, estimated as 1 in 1, passed over ")
     assert words.endswith(f" times; 45.5% of the tokens in 4 cut documents, {counts.padding_share:.1%} padding")
@@ -81,17 +81,17 @@ def test_a_source_of_the_mix_that_would_never_be_read_ends_the_job() -> None:
     plan = replace(PLAN, sources=sources, model=replace(PLAN.model, stand_in=False))
     message = r"CPT613: source `books` has 0.10% of the tokens, which is none of the job's \d+ rows; it has 5 rows"
     with pytest.raises(TrainingFailure, match=message):
-        list(count_sources(plan, SOURCES))
+        refuse_unread(plan, SOURCES)
 
 
 def test_a_rehearsal_may_leave_a_source_out() -> None:
     train, books, held_out = PLAN.sources
     sources = (replace(train, weight=0.999), replace(books, weight=0.001), held_out)
     rehearsal = replace(PLAN, sources=sources, model=replace(PLAN.model, stand_in=True))
-    assert [counts.passes for _, counts in count_sources(rehearsal, SOURCES)][1:] == [0.0, None]
+    assert [counts.passes for _, counts in count_sources(rehearsal, SOURCES, rehearsal.sources)][1:] == [0.0, None]
 
 
 def test_a_source_that_the_recipe_gives_no_share_is_no_part_of_the_mix() -> None:
     train, books, held_out = PLAN.sources
     plan = replace(PLAN, sources=(replace(train, weight=1.0), replace(books, weight=0.0), held_out))
-    assert [counts.passes for _, counts in count_sources(plan, SOURCES)][1:] == [None, None]
+    assert [counts.passes for _, counts in count_sources(plan, SOURCES, plan.sources)][1:] == [None, None]

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from cloudcpt.train.batches import train_batches
 from cloudcpt.train.rows import open_rows
 from cloudcpt.train.run import train
 from cloudcpt.train.stand_in import build_stand_in
-from cloudcpt.wire import commit_text, model_faults
+from cloudcpt.train.windows import CUT
+from cloudcpt.wire import MlFolder, commit_text, model_faults
+from tests.train.ranks import TINY
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
@@ -41,6 +44,7 @@ JOBS = {
         "optimizer": {"max_skipped_steps": 20},
     },
 }
+WISHES = ("signal", "build", "windows", "nodes", "share")
 SAME_AS_PLAIN = {
     "replicas": {"compute": {"shard_processes": 1}},
     "selective": {"memory": {"activations": "selective"}},
@@ -70,7 +74,9 @@ def run_ranks(jobs):
     """Start two ranks, let them run all jobs, and return the outcomes of both by job."""
     for job in jobs.values():
         commit_text(job.ml.plan, job.plan.to_json())
-    wishes = {"signal": ":signal", "build": ":build", "build_lora": ":build", "build_replicas": ":build"}
+    for rank in ("0", "1"):  # nodes have a disk each
+        shutil.copytree(jobs["nodes"].ml.root / "input", jobs["nodes"].ml.root / rank / "input")
+    wishes = {name: f":{name.partition('_')[0]}" for name in jobs if name.startswith(WISHES)}
     arguments = [
         f"{port}:{job.ml.root}{wishes.get(name, '')}"
         for port, (name, job) in zip(free_ports(len(jobs)), jobs.items(), strict=True)
@@ -119,14 +125,18 @@ def ran(shared, tiny_job):
                 one[name] = tiny_job(**changes | STEPS | {"world": world, "geometry": sizes | {"accumulation": 2}})
         poisoned = ["the river", "the bank holds no water"] * 30 + ["a Z"]
         two["poisoned"] = tiny_job(base=with_a_poisoned_byte, texts={"train": poisoned}, **STEPS | {"world": TWO})
+        two["windows"] = tiny_job(**STEPS | {"world": TWO})
+        two["nodes"] = tiny_job(**STEPS | {"world": {"nodes": 2}})
+        one["windows"] = tiny_job(**STEPS)
         endless = {"geometry": {"seq_len_tokens": 48, "steps": 10**6}, "schedule": {"steps": 10**6}}
         two["signal"] = tiny_job(**endless | {"world": TWO})
+        two["share"] = tiny_job(world=TWO)
         two["build"] = tiny_job(world=TWO)
         two["build_lora"] = tiny_job(world=TWO, lora=LORA)
         two["build_replicas"] = tiny_job(world=TWO, compute={"shard_processes": 1})
         shared["outcomes"] = run_ranks(two)
-        for job in one.values():
-            train(job.plan, job.ml)
+        for name, job in one.items():
+            train(job.plan, job.ml, cut=TINY if name == "windows" else CUT)
         shared["two"], shared["one"] = two, one
     return shared
 
@@ -191,6 +201,47 @@ def test_ranks_had_different_numbers_of_labels_so_a_mean_of_means_would_show(ran
     rows = {"train": open_rows(job.ml.scratch / "rows" / "train")}
     parts = [next(train_batches(job.plan, rows, rank=rank, world_size=2))[0].num_labels for rank in (0, 1)]
     assert parts[0] != parts[1]
+
+
+def test_two_processes_start_on_the_first_windows_and_equal_one(ran):
+    """No rank waits for a window alone: where one has it and the other does not yet, both go on asking."""
+    one, two = ran["one"]["windows"], ran["two"]["windows"]
+    assert ran["outcomes"]["windows"] == ["completed", "completed"]
+    assert len(list((two.ml.scratch / "rows" / "train").glob("window-*"))) > 3
+    assert two.curve("tokens") == one.curve("tokens")
+    assert two.curve("loss") == pytest.approx(one.curve("loss"), abs=1e-5)
+
+
+def test_nodes_make_every_window_once_and_have_them_all(ran):
+    assert ran["outcomes"]["nodes"] == ["completed", "completed"]
+    first, second = (ran["two"]["nodes"].ml.root / rank for rank in ("0", "1"))
+    windows = sorted((first / "tmp" / "rows" / "train").glob("window-*"))
+    origins = []
+    for window in windows:
+        other = second / window.relative_to(first)
+        for path in window.glob("*.npy"):
+            assert path.read_bytes() == (other / path.name).read_bytes()
+        origins.append({open_rows(folder).header.origin for folder in (window, other)})
+    # The first windows are what every node makes before it starts.
+    assert origins[0] == {"tokenised"}
+    assert origins[-1] == origins[-2] == {"tokenised", "received"}
+
+
+def test_rows_arrive_as_they_were_sent_in_however_many_pieces(ran):
+    assert ran["outcomes"]["share"] == ["shared", "shared"]
+    root = ran["two"]["share"].ml.root
+    sent, received = open_rows(root / "tmp" / "rows" / "train"), open_rows(root / "received")
+    assert received.header == replace(sent.header, origin="received")
+    for path in (root / "tmp" / "rows" / "train").glob("*.npy"):
+        assert path.stat().st_size > 100
+        assert (root / "received" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_how_many_nodes_there_are_changes_no_result(ran):
+    nodes, ranks = ran["two"]["nodes"], ran["two"]["windows"]
+    first = replace(nodes, ml=MlFolder(nodes.ml.root / "0"))
+    assert first.curve("loss") == ranks.curve("loss")
+    assert model_faults(first.ml.model) == []
 
 
 def test_a_loss_that_is_not_finite_on_one_rank_ends_both_at_the_same_step(ran):

@@ -59,10 +59,10 @@ class StoppingLog(io.StringIO):
         return super().write(text)
 
 
-def stopped_at(job, line):
+def stopped_at(job, line, **how):
     """Run a job until it has printed a line; it then finishes what it is at and stops."""
     with contextlib.redirect_stdout(StoppingLog(job, line)):
-        assert train(job.plan, job.ml) == "stopped"
+        assert train(job.plan, job.ml, **how) == "stopped"
     clear_stop(job.ml)
     return job
 

@@ -8,10 +8,8 @@ Source: Amazon S3 user guide, "Checking object integrity" (2026-11): CRC64NVME, 
 
 import base64
 
-from cloudcpt.jobs.objects import Bytes
 
-
-def crc64nvme(content: Bytes, previous: int = 0) -> int:
+def crc64nvme(content: bytes | bytearray | memoryview, previous: int = 0) -> int:
     """Compute the checksum of bytes, or go on with the one of the bytes before them."""
     from awscrt.checksums import crc64nvme as compute
 

@@ -1,0 +1,1 @@
+"""Making a corpus fit for training: what `cloudcpt data` does to documents."""

@@ -1,0 +1,1 @@
+"""What a corpus is like: measured in one pass, explained, and never shown where it is personal."""
