@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SDK_VENV := .venv-sdk
 SDK_READY := $(SDK_VENV)/.ready
 
-.PHONY: help setup demo test test-sdk check fast-test format docs torture clean
+.PHONY: help setup demo test test-sdk dry-run check fast-test format docs torture clean
 
 help:
 	@echo "make demo    set up, then train for real on this machine: validate, plan, submit, report"
@@ -14,6 +14,7 @@ help:
 	@echo "make check   set up, then linters, types, import contracts, spelling and the fast tests"
 	@echo "make torture set up, then the tests that kill and disturb thousands of times; half an hour"
 	@echo "make test-sdk  set up .venv-sdk with the SageMaker SDK, 1 GB, then the tests that need it"
+	@echo "make dry-run set up, then the container lane: build the CPU image, check it, rehearse in it; as root"
 	@echo "make format  rewrite the code in the house format"
 	@echo "make docs    regenerate what is generated under docs/"
 	@echo "make clean   remove .venv, .venv-sdk and everything that was built"
@@ -47,6 +48,10 @@ $(SDK_READY): pyproject.toml constraints-sdk.txt
 test-sdk: $(SDK_READY)
 	$(SDK_VENV)/bin/python -c 'import sagemaker.train'
 	$(SDK_VENV)/bin/python -m pytest moto_tests/test_sdk_request.py tests/aws/test_sdk_extra.py
+
+# Says "not run" and why where there is no way to run containers.
+dry-run: $(READY)
+	PYTHON=$(BIN)/python container/lane
 
 torture: $(READY)
 	$(BIN)/python -m pytest -m torture

@@ -219,7 +219,9 @@ def small_plan(data: Path, *, name: str = "demo", max_runtime_s: int = 0, seed: 
                 weight=1.0,
             ),
         ),
-        world=World(nodes=1, processes_per_node=1, device="cpu", instance_type="local", compute_dtype="float32"),
+        world=World(
+            nodes=1, processes_per_node=1, device="cpu", instance_type="local", compute_dtype="float32", timeout_s=600
+        ),
         compute=Compute(compile=False, float8="none", shard_processes=1),
         geometry=Geometry(
             seq_len_tokens=32,

@@ -45,6 +45,7 @@ COMMANDS: dict[str, str] = {
     "schema": "Print the JSON Schema of recipe, plan or manifest",
     "models": "List the models a recipe can name",
     "model": "Check a base model, or bring one to this machine",
+    "image": "Build, check or push the training image",
     "instances": "List the instance types, with prices",
     "doctor": "Look at this machine and at the AWS account",
     "iam": "Print the IAM policies that jobs need",

@@ -13,6 +13,14 @@ from cloudcpt.cli.save import save as save_text
 
 TARGETS = ("local", "container", "sagemaker", "hyperpod")
 
+nodes_option = click.option(
+    "--nodes",
+    type=click.IntRange(0, 16),
+    default=0,
+    metavar="N",
+    help="Containers of target `container`, instead of what the recipe says.",
+)
+
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
@@ -23,9 +31,10 @@ TARGETS = ("local", "container", "sagemaker", "hyperpod")
     type=click.IntRange(min=1),
     help="Rows of `max_length` tokens to assume for each dataset that cannot be read from here.",
 )
+@nodes_option
 @render.output_option
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Also write plan.json to this file.")
-def command(recipe: Path, target: str | None, samples: int | None, output: str, save: Path | None) -> None:
+def command(recipe: Path, target: str | None, samples: int | None, nodes: int, output: str, save: Path | None) -> None:
     """Show what RECIPE will do: steps, tokens, learning rate, data, memory, time and cost.
 
     The plan is what will run: its hash is its identity, and one plan is one job. Nothing is started or sent.
@@ -33,7 +42,7 @@ def command(recipe: Path, target: str | None, samples: int | None, output: str, 
     With --samples, data in S3, data that is not there yet and data that the recipe does not name are taken to be so
     many full rows. That shows time and cost; it is no job, because it identifies no data.
     """
-    prepared = prepare(recipe, target=target, samples=samples or 0)
+    prepared = prepare(recipe, target=target, samples=samples or 0, nodes=nodes)
     plan = prepared.require_plan()
     assumed = [source.channel for source in plan.sources if source.is_assumed]
     if save is not None:

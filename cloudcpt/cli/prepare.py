@@ -91,7 +91,13 @@ class Prepared:
 
 
 def prepare(
-    path: Path, *, target: str | None = None, stand_in: bool = False, samples: int = 0, first: int = 5
+    path: Path,
+    *,
+    target: str | None = None,
+    stand_in: bool = False,
+    samples: int = 0,
+    first: int = 5,
+    nodes: int = 0,
 ) -> Prepared:
     """Load a recipe, check its datasets, plan it; collect instead of raising.
 
@@ -101,6 +107,7 @@ def prepare(
         stand_in: Plan a rehearsal on a tiny random model.
         samples: Rows to assume for each dataset that cannot be read from here; 0 plans with data that was read only.
         first: Findings of each code to keep per dataset.
+        nodes: Containers of target `container`, instead of what the recipe says.
 
     Raises:
         TransientError: reading from S3 began and could not go on.
@@ -122,7 +129,7 @@ def prepare(
     prepared = Prepared(findings=tuple(filter(None, findings)), loaded=loaded, reports=reports, plan=None)
     if prepared.errors or (len(reports) < len(inputs) and not samples):
         return prepared
-    plan, found = _plan(loaded, reports, places, target=target, stand_in=stand_in, samples=samples)
+    plan, found = _plan(loaded, reports, places, target=target, stand_in=stand_in, samples=samples, nodes=nodes)
     paths = local_paths(loaded, reports, plan) if plan else {}
     return replace(prepared, findings=(*prepared.findings, *filter(None, [found])), plan=plan, paths=paths)
 
@@ -182,6 +189,7 @@ def _plan(
     target: str | None,
     stand_in: bool,
     samples: int,
+    nodes: int,
 ) -> "tuple[Plan | None, tuple[Diagnostic, ...]]":
     from cloudcpt.plan.instances import this_machine
     from cloudcpt.plan.make import make_plan
@@ -199,6 +207,7 @@ def _plan(
                 machine=this_machine(),
                 place=places,
                 model_in_s3=model,
+                nodes=nodes,
             )
     except TransientError:
         raise

@@ -9,7 +9,7 @@ import click
 from cloudcpt.cli import render
 from cloudcpt.cli.command_line import command_line
 from cloudcpt.cli.places import Places
-from cloudcpt.cli.plan import TARGETS
+from cloudcpt.cli.plan import TARGETS, nodes_option
 from cloudcpt.cli.plan_view import plan_line
 from cloudcpt.cli.prepare import Prepared, prepare
 from cloudcpt.cli.submission_view import see_through
@@ -36,6 +36,14 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Insist on the plan that `plan --save` wrote: refuse when recipe or data give another one now.",
 )
+@nodes_option
+@click.option(
+    "--engine",
+    type=click.Choice(["container", "process"]),
+    default="container",
+    show_default=True,
+    help="What target `container` runs in; `process` does without a container, and proves less.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be sent or made, as JSON, and do neither.")
 @click.option("--yes", is_flag=True, help="Do not ask before money is spent; target `local` spends none.")
 @render.output_option
@@ -50,6 +58,8 @@ def command(
     force: bool,
     stand_in: bool,
     saved: Path | None,
+    nodes: int,
+    engine: str,
     dry_run: bool,
     yes: bool,
     output: str,
@@ -62,9 +72,13 @@ def command(
     For the cloud the account is looked at first, then the cost is shown and asked about, then what the job reads is
     uploaded. An upload that was cut off goes on where it was when the same command is given again.
     """
-    _refuse_what_cannot_run(recipe, target, stand_in=stand_in)
-    prepared = prepare(recipe, target=target, stand_in=stand_in)
+    _refuse_what_cannot_run(recipe, target, engine, stand_in=stand_in)
+    prepared = prepare(recipe, target=target, stand_in=stand_in, nodes=nodes)
     plan = prepared.require_plan()
+    if nodes and plan.target != "container":
+        raise click.UsageError("`--nodes` is for target `container`; in the cloud the recipe's `replicas` counts")
+    if plan.target == "container":
+        _choose_engine(places, prepared, plan, engine)
     if saved is not None:
         _refuse_another(read_plan(saved), plan, saved)
     if dry_run:
@@ -88,12 +102,31 @@ def _start(places: Places, plan: Plan, prepared: Prepared, *, again: str, force:
     return dispatch(places, plan, prepared.paths, again=again, force=force, yes=yes)
 
 
-def _refuse_what_cannot_run(recipe: Path, target: str | None, *, stand_in: bool) -> None:
+def _choose_engine(places: Places, prepared: Prepared, plan: Plan, engine: str) -> None:
+    """Have the local engine run the job in containers, or, when told to, in processes.
+
+    Raises:
+        SetupError: there is no container engine, or no image.
+        UsageError: processes cannot be several machines.
+    """
+    assert prepared.loaded is not None, "there is a plan of it"
+    if engine == "container":
+        from cloudcpt.cli.dry_run import container_trainer
+
+        trainer = container_trainer(prepared.loaded.recipe.launch.container, plan)
+        places.local = LocalEngine(places.local.state, trainer=trainer)
+        return
+    if plan.world.nodes > 1:
+        raise click.UsageError("`--engine process` has one machine; leave `--nodes` out")
+    render.err().print("dry run in processes of this machine: it proves nothing about the image or its surroundings")
+
+
+def _refuse_what_cannot_run(recipe: Path, target: str | None, engine: str, *, stand_in: bool) -> None:
     """Say what no check of the data could change, before gigabytes of it are read.
 
     Raises:
         RecipeError: the recipe is wrong.
-        SetupError: this version cannot start jobs there.
+        SetupError: no job can be started there.
         PlanError: the weights are not to be had there.
     """
     from cloudcpt.plan.site import choose_target
@@ -101,19 +134,19 @@ def _refuse_what_cannot_run(recipe: Path, target: str | None, *, stand_in: bool)
 
     loaded = load_recipe(recipe)
     chosen = choose_target(loaded, target)
-    if chosen in ("container", "hyperpod"):
-        raise SetupError(_no_such_place(recipe, chosen))
+    if chosen == "hyperpod":
+        raise SetupError(_no_such_place(recipe))
+    if chosen == "container" and engine == "container":
+        from cloudcpt.local.containers import find_engine
+
+        find_engine(loaded.recipe.launch.container.engine)
     if loaded.recipe.is_nova and not stand_in:
         _refuse_missing_weights(loaded, chosen)
 
 
-def _no_such_place(recipe: Path, target: str) -> Diagnostic:
-    if target == "hyperpod":
-        message = "HyperPod clusters take a recipe, not a job: `submit` does not start jobs there"
-        hint = f"`cloudcpt render {recipe} --target hyperpod` writes the recipe that a cluster takes"
-    else:
-        message = f"this version does not start jobs on target `{target}`"
-        hint = f"rehearse it on this machine: `cloudcpt submit {recipe} --target local --stand-in`"
+def _no_such_place(recipe: Path) -> Diagnostic:
+    message = "HyperPod clusters take a recipe, not a job: `submit` does not start jobs there"
+    hint = f"`cloudcpt render {recipe} --target hyperpod` writes the recipe that a cluster takes"
     return error("CPT474", message, hint=hint)
 
 
@@ -124,7 +157,7 @@ def _refuse_missing_weights(loaded: "LoadedRecipe", target: str) -> None:
         PlanError: on this machine, and in a training job without an image that has them.
     """
     model, place = loaded.recipe.run.model_type, loaded.place("run", "model_type")
-    if target == "local":
+    if target in ("local", "container"):
         message = f"the weights of `{model}` stay with AWS, they cannot be trained on this machine"
         hint = "rehearse the same data and schedule on a tiny random model with `--stand-in`"
         raise PlanError(error("CPT475", message, place=place, hint=hint))

@@ -62,6 +62,7 @@ def make_plan(
     machine: Machine,
     place: DataPlace = HERE,
     model_in_s3: ModelFolder | None = None,
+    nodes: int = 0,
 ) -> tuple[Plan, tuple[Diagnostic, ...]]:
     """Decide everything about a job.
 
@@ -76,6 +77,7 @@ def make_plan(
         machine: What the local targets run on.
         place: Where the datasets of the reports are.
         model_in_s3: The base model, when the recipe names one in S3 and it can be read from here.
+        nodes: Containers of target `container`, instead of what the recipe says; 0 to follow it.
 
     Returns:
         The plan, and the warnings and notes about it.
@@ -91,7 +93,7 @@ def make_plan(
         *launch_faults(loaded, chosen, region=region),
         *distant_inputs(loaded, reports, chosen),
     ]
-    site, model = _ground(loaded, chosen, machine, faults, stand_in=stand_in, model_in_s3=model_in_s3)
+    site, model = _ground(loaded, chosen, machine, faults, stand_in=stand_in, model_in_s3=model_in_s3, nodes=nodes)
     tokenizer = _tokenizer(model)
     volumes = _volumes(loaded, reports, tokenizer, assumed_rows, place)
     replay = {one.name: volumes[one.channel] for one in recipe_inputs(loaded) if one.role == "replay"}
@@ -153,6 +155,7 @@ def _ground(
     *,
     stand_in: bool,
     model_in_s3: ModelFolder | None,
+    nodes: int,
 ) -> tuple[Site, StartingModel]:
     """Find the machines and the model.
 
@@ -162,7 +165,7 @@ def _ground(
     faults = [*faults]
     site = model = None
     try:
-        site = choose_site(loaded, target, machine)
+        site = choose_site(loaded, target, machine, nodes=nodes)
     except PlanError as exc:
         faults += exc.diagnostics
     try:

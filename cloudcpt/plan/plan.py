@@ -168,6 +168,7 @@ class World:
         device: What each process computes on.
         instance_type: `ml.p5.48xlarge`, ...; `local` for the machine at hand.
         compute_dtype: Of forward and backward; masters and reductions are float32 always.
+        timeout_s: Seconds that a process waits for the others in a step before it gives up.
     """
 
     nodes: int
@@ -175,6 +176,7 @@ class World:
     device: Literal["cuda", "cpu"]
     instance_type: str
     compute_dtype: Literal["float32", "bfloat16"]
+    timeout_s: int
 
     @property
     def size(self) -> int:

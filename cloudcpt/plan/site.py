@@ -57,19 +57,21 @@ def choose_target(loaded: LoadedRecipe, wanted: str | None) -> Target:
     return launch.target
 
 
-def choose_site(loaded: LoadedRecipe, target: Target, machine: Machine) -> Site:
+def choose_site(loaded: LoadedRecipe, target: Target, machine: Machine, *, nodes: int = 0) -> Site:
     """Lay out the processes.
 
     Args:
         loaded: The recipe.
         target: From `choose_target`.
         machine: What `local` and `container` run on.
+        nodes: Containers of target `container`; 0 for as many as the recipe says.
 
     Raises:
         PlanError: an unknown instance type, a GPU that is not there, more processes than GPUs.
     """
     if target in ("local", "container"):
-        return _site_here(loaded, target, machine)
+        pretended = nodes or loaded.recipe.launch.container.machines
+        return _site_here(loaded, target, machine, nodes=pretended if target == "container" else 1)
     launch, replicas = loaded.recipe.launch, loaded.recipe.run.replicas
     instance = _rented(loaded)
     if not instance.gpus:
@@ -83,6 +85,7 @@ def choose_site(loaded: LoadedRecipe, target: Target, machine: Machine) -> Site:
         device="cuda",
         instance_type=instance.name,
         compute_dtype="bfloat16",
+        timeout_s=loaded.recipe.training_config.trainer.timeout_s,
     )
     return Site(
         target=target,
@@ -131,11 +134,12 @@ def _site_on_cpus(loaded: LoadedRecipe, target: Target, instance: Instance) -> S
         device="cpu",
         instance_type=instance.name,
         compute_dtype="float32",
+        timeout_s=loaded.recipe.training_config.trainer.timeout_s,
     )
     return Site(target=target, instance=instance, world=world, gpu_memory_bytes=0, tflops=0.0, cpus=instance.vcpus)
 
 
-def _site_here(loaded: LoadedRecipe, target: Target, machine: Machine) -> Site:
+def _site_here(loaded: LoadedRecipe, target: Target, machine: Machine, *, nodes: int) -> Site:
     wanted = loaded.recipe.launch.device
     if wanted == "cuda" and not machine.gpus:
         hint = "leave `device` out to train on the CPU, or choose another target"
@@ -143,13 +147,14 @@ def _site_here(loaded: LoadedRecipe, target: Target, machine: Machine) -> Site:
         raise PlanError(error("CPT512", message, place=loaded.place("launch", "device"), hint=hint))
     on_gpu = machine.gpus > 0 and wanted != "cpu"
     world = World(
-        nodes=1,
+        nodes=nodes,
         processes_per_node=_processes(loaded, machine.gpus, "this machine")
         if on_gpu
         else loaded.recipe.launch.processes_per_node or 1,
         device="cuda" if on_gpu else "cpu",
         instance_type=LOCAL,
         compute_dtype="bfloat16" if on_gpu else "float32",
+        timeout_s=loaded.recipe.training_config.trainer.timeout_s,
     )
     return Site(
         target=target,

@@ -118,6 +118,34 @@ class Checkpoint(Section):
     """Optimizer steps between two states from which an interrupted job goes on, bit for bit; 0 for none."""
 
 
+class Container(Section):
+    """How target `container` rehearses a job on this machine."""
+
+    machines: Whole = Field(default=1, ge=1, le=16)
+    """Machines to pretend: containers on a network of their own, called algo-1, algo-2, as SageMaker does."""
+
+    engine: Text = ""
+    """Command line that runs them, such as `podman`; empty takes the first of docker, podman, nerdctl, finch."""
+
+    image: Text = ""
+    """Image on this machine; empty takes what `cloudcpt image build` makes."""
+
+    memory_gb: Annotated[Number, Field(ge=0, le=4096)] = 0.0
+    """Most memory of each container; 0 for no limit."""
+
+    cpus: Annotated[Number, Field(ge=0, le=1024)] = 0.0
+    """Most cores of each container, may be a fraction; 0 for no limit."""
+
+    pids: Whole = Field(default=0, ge=0)
+    """Most processes and threads of each container; 0 for no limit."""
+
+    shm_gb: Annotated[Number, Field(ge=0, le=4096)] = 0.0
+    """Shared memory of each container; 0 leaves it to the engine."""
+
+    tmp_gb: Annotated[Number, Field(gt=0, le=4096)] = 2.0
+    """Size of /tmp in each container, which is in memory; everything else but /opt/ml is read-only."""
+
+
 class Launch(Section):
     """Where and under which limits to run; never sent to the trainer.
 
@@ -126,6 +154,9 @@ class Launch(Section):
 
     target: Literal["local", "container", "sagemaker", "hyperpod"] = "local"
     """Where the job runs."""
+
+    container: Container = Container()
+    """Of target `container`."""
 
     instance_type: Annotated[str, Strict(), Field(pattern=INSTANCE_PATTERN, max_length=64)] = ""
     """Machine in the cloud, such as `ml.p5.48xlarge`; empty lets the plan choose."""

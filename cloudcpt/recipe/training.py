@@ -116,6 +116,9 @@ class Trainer(Section):
     max_skipped_steps: Whole = Field(default=0, ge=0, le=100)
     """Steps to leave out, at most, because their loss or gradient is not finite. Open models only."""
 
+    timeout_s: Positive = 600
+    """Seconds that a process waits for the others before it gives the job up; a lost machine costs as many."""
+
 
 class Peft(Section):
     """Parameter-efficient training: freeze the model and train small adapters. Open models only."""

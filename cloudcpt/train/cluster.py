@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudcpt.errors import Blame
-from cloudcpt.plan.plan import World
+from cloudcpt.plan.plan import Plan, World
 from cloudcpt.train.failures import TrainingFailure
 from cloudcpt.wire import Failure, MlFolder
 
@@ -61,6 +61,23 @@ def read_cluster(ml: MlFolder, world: World) -> Cluster:
         hint = "start the job with as many instances as the plan says, or make the plan again with other `replicas`"
         raise TrainingFailure(Failure(code="CPT653", blame=Blame.USER, message=message, hint=hint))
     return cluster
+
+
+def refuse_other_plan(ml: MlFolder, plan: Plan) -> None:
+    """Refuse a plan that is not the one that the job was created for: the channel it came in can be written to.
+
+    Raises:
+        TrainingFailure: the hash in `hyperparameters.json`, which cannot be changed any more, is another one.
+    """
+    path = ml.config / "hyperparameters.json"
+    try:
+        wanted = json.loads(path.read_text("utf-8"))["plan_hash"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # a job that somebody started by hand
+    if wanted != plan.hash:
+        message = f"the job was created for plan `{str(wanted)[:12]}`, and `plan.json` is `{plan.hash[:12]}`"
+        hint = "submit again; what is in the input bucket was changed after the job was created"
+        raise TrainingFailure(Failure(code="CPT667", blame=Blame.USER, message=message, hint=hint))
 
 
 def _parse(path: Path) -> Cluster:

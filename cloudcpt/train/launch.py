@@ -19,7 +19,7 @@ from types import FrameType
 
 from cloudcpt.errors import Blame
 from cloudcpt.plan.plan import read_plan
-from cloudcpt.train.cluster import read_cluster, wait_for_hosts
+from cloudcpt.train.cluster import read_cluster, refuse_other_plan, wait_for_hosts
 from cloudcpt.train.failures import (
     PEER_LOST,
     TrainingFailure,
@@ -39,7 +39,8 @@ GRACE_S = 100.0
 """How long a stopping job may take. The platform kills after 120 s, and the failure file must be there before that.
 Source: Amazon SageMaker API reference, StopTrainingJob."""
 
-_MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")
+_MEMORY_EVENTS = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control"))
+"""Of this container: cgroup v2, then v1. Source: the kernel's cgroup-v2.rst and cgroup-v1/memory.rst."""
 
 
 class LaunchCode(IntEnum):
@@ -74,6 +75,7 @@ def _run_job(ml: MlFolder, worker_module: str, grace_s: float) -> Failure | None
     _clear(ml)
     _stop_on_signals(ml)
     plan = read_plan(ml.plan)
+    refuse_other_plan(ml, plan)
     cluster = read_cluster(ml, plan.world)
     if len(cluster.hosts) > 1:
         wait_for_hosts(cluster.hosts, sleep=lambda seconds: _pause(ml, seconds))
@@ -107,10 +109,11 @@ def _pause(ml: MlFolder, seconds: float) -> None:
 
 
 def _oom_kills() -> int:
-    """Count the processes that the kernel has killed for want of memory in this container (cgroup v2), else 0."""
-    with suppress(OSError, StopIteration):
-        lines = (line.split() for line in _MEMORY_EVENTS.read_text("utf-8").splitlines())
-        return next(int(count) for name, count in lines if name == "oom_kill")
+    """Count the processes that the kernel has killed for want of memory in this container; 0 where nothing says."""
+    for path in _MEMORY_EVENTS:
+        with suppress(OSError, StopIteration):
+            lines = (line.split() for line in path.read_text("utf-8").splitlines())
+            return next(int(count) for name, count in lines if name == "oom_kill")
     return 0
 
 

@@ -21,9 +21,6 @@ from cloudcpt.wire import Failure
 
 T = TypeVar("T")
 
-_COLLECTIVE_TIMEOUT = timedelta(minutes=10)
-"""A step is seconds; a rank that is ten minutes late is lost."""
-
 _PATIENT_TIMEOUT = timedelta(hours=12)
 """One process tokenises, or writes the model, while the others wait; for large data that takes hours."""
 
@@ -89,7 +86,7 @@ def joined_world(planned: PlannedWorld) -> Iterator[World]:
         raise _refusal("CPT605", f"the plan is for {planned.size} processes, {size} were started")
     device = _device(planned, local_rank)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=_COLLECTIVE_TIMEOUT)
+    dist.init_process_group(backend, timeout=timedelta(seconds=planned.timeout_s))
     try:
         patient = dist.new_group(backend="gloo", timeout=_PATIENT_TIMEOUT)
         assert isinstance(patient, dist.ProcessGroup), "every rank is in the group of all ranks"

@@ -8,13 +8,13 @@ import click
 import pytest
 
 import cloudcpt.cli
-from cloudcpt.cli import data, model
+from cloudcpt.cli import data, image, model
 from cloudcpt.cli.main import COMMANDS, command_module
 
 MODULES = {f"cloudcpt.cli.{path.stem}" for path in Path(cloudcpt.cli.__file__).parent.glob("*.py")}
 IN_TABLES = [
     *(command_module(name) for name in COMMANDS),
-    *(group.command_module(name) for group in (data, model) for name in group.COMMANDS),
+    *(group.command_module(name) for group in (data, image, model) for name in group.COMMANDS),
 ]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import cloudcpt
 from cloudcpt.aws.records import Records, record_of
-from cloudcpt.cli import data, model
+from cloudcpt.cli import data, image, model
 from cloudcpt.cli.main import COMMANDS
 from tests.fakes import small_plan
 from tests.jobs.cloud_plans import cloud_plan
@@ -58,7 +58,13 @@ def test_help_and_version_load_click_and_the_command_table_only(arguments: list[
 
 
 @pytest.mark.parametrize(
-    "name", [*COMMANDS, *(f"data {name}" for name in data.COMMANDS), *(f"model {name}" for name in model.COMMANDS)]
+    "name",
+    [
+        *COMMANDS,
+        *(f"data {name}" for name in data.COMMANDS),
+        *(f"image {name}" for name in image.COMMANDS),
+        *(f"model {name}" for name in model.COMMANDS),
+    ],
 )
 def test_the_help_of_a_command_loads_nothing_that_only_running_it_needs(name: str) -> None:
     code, modules = loaded(*name.split(), "--help")

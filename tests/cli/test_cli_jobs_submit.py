@@ -157,16 +157,44 @@ def test_weights_that_stay_with_aws_are_explained_before_the_data_is_read(
     assert "--stand-in" in shown.hints
 
 
-@pytest.mark.parametrize(
-    ("target", "words"),
-    [("container", "--target local --stand-in"), ("hyperpod", "cloudcpt render"), (None, "cloudcpt render")],
-)
+@pytest.mark.parametrize("target", ["hyperpod", None])
 def test_a_target_that_starts_no_jobs_says_what_to_do(
-    engine_for: Callable[[str], LocalEngine], target: str | None, words: str
+    engine_for: Callable[[str], LocalEngine], target: str | None
 ) -> None:
     shown = submit(engine_for("complete"), *(("--target", target) if target else ()))
     assert (shown.code, shown.codes) == (3, ("CPT474",))
-    assert words in shown.hints
+    assert "cloudcpt render" in shown.hints
+
+
+def test_without_a_container_engine_the_answer_comes_before_the_data_is_read(
+    engine_for: Callable[[str], LocalEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    Path("d.jsonl").unlink()
+    shown = submit(engine_for("complete"), "--target", "container", "--stand-in")
+    assert (shown.code, shown.codes) == (3, ("CPT791",))
+    assert "--engine process" in shown.hints
+
+
+def test_processes_take_the_place_of_a_container_only_when_told_to(engine_for: Callable[[str], LocalEngine]) -> None:
+    shown = submit(engine_for("complete"), "--target", "container", "--stand-in", "--engine", "process", "--follow")
+    assert shown.code == 0
+    assert "it proves nothing about the image" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("--target", "local", "--nodes", "2"), "`--nodes` is for target `container`"),
+        (("--target", "container", "--engine", "process", "--nodes", "2"), "has one machine"),
+    ],
+)
+def test_nodes_that_cannot_be_are_a_matter_of_the_command_line(
+    engine_for: Callable[[str], LocalEngine], words: tuple[str, ...], answer: str
+) -> None:
+    shown = submit(engine_for("complete"), "--stand-in", *words)
+    assert shown.code == 2
+    assert answer in shown.err
 
 
 @pytest.mark.parametrize(

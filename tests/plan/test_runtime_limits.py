@@ -71,7 +71,12 @@ def test_a_job_without_a_limit_is_told_what_it_could_cost(desk):
 def test_a_job_that_takes_longer_than_a_new_account_allows_gets_what_the_service_allows():
     recipe = Recipe.model_construct(launch=Launch())
     world = World(
-        nodes=1, processes_per_node=8, device="cuda", instance_type="ml.p5.48xlarge", compute_dtype="bfloat16"
+        nodes=1,
+        processes_per_node=8,
+        device="cuda",
+        instance_type="ml.p5.48xlarge",
+        compute_dtype="bfloat16",
+        timeout_s=600,
     )
     for hours_high, expected_s in ((120.0, DAYS_5), (120.1, DAYS_28)):
         estimate = Estimate(

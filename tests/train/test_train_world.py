@@ -18,6 +18,7 @@ def planned(**changes):
         "device": "cpu",
         "instance_type": "local",
         "compute_dtype": "float32",
+        "timeout_s": 600,
     }
     return PlannedWorld(**settings | changes)
 
