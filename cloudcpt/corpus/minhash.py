@@ -28,7 +28,9 @@ SIGNATURE_BYTES: Final = 2 * SLOTS
 SHINGLE_WORDS: Final = 5
 
 _SEED: Final = 1
-_STEP: Final = 0x9FB21C651E98DF25
+STEP: Final = 0x9FB21C651E98DF25
+"""Odd; what a rolling hash is multiplied with before the next part is added."""
+
 _MOST_SHINGLES: Final = 1 << 18
 
 
@@ -65,7 +67,7 @@ def runs_of(words: "NDArray[np.uint64]", length: int) -> "NDArray[np.uint64]":
     count = len(words) - length + 1
     runs = words[:count]
     for at in range(1, length):
-        runs = runs * np.uint64(_STEP) + words[at : at + count]
+        runs = runs * np.uint64(STEP) + words[at : at + count]
     return mixed(runs)
 
 

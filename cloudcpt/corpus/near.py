@@ -21,7 +21,7 @@ Source: Broder 1997; Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, ch
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from cloudcpt.corpus.minhash import SLOTS, signatures_of
+from cloudcpt.corpus.minhash import SLOTS, STEP, signatures_of
 from cloudcpt.corpus.normal_form import mixed
 from cloudcpt.dataset.progress import DataProgress, ShowProgress
 
@@ -38,7 +38,6 @@ MOST_LEADERS: Final = 1000
 RECALL: Final = 0.99
 """The share of pairs at the threshold that shall have a band in common."""
 
-_STEP: Final = 0x9FB21C651E98DF25
 _ROWS_AT_ONCE: Final = 1 << 14
 _KEYS_BYTES: Final = 512 << 20
 
@@ -76,9 +75,11 @@ def groups_of(
     labels = np.arange(len(signatures))
     rows = rows_of_band(threshold)
     for band, keys in enumerate(band_keys(signatures, rows), start=1):
-        for left, right in _candidates(keys):
+        order, sizes = _buckets(keys)
+        for left, right in _candidates(keys, order[(sizes > 1) & (sizes <= SMALL_BUCKET)]):
             _link(signatures, labels, left, right, threshold)
-        for bucket in _large_buckets(keys):
+        is_large = sizes > SMALL_BUCKET
+        for bucket in _large_buckets(order[is_large], sizes[is_large]):
             _link_bucket(signatures, labels, bucket, threshold)
         _shorten(labels)
         if progress:
@@ -128,16 +129,21 @@ def band_keys(signatures: "NDArray[np.uint16]", rows: int) -> "Iterator[NDArray[
             part = slice(start, start + _ROWS_AT_ONCE)
             slots = signatures[part, low * rows : (low + len(keys)) * rows].astype(np.uint64)
             for at in range(rows):
-                keys[:, part] = mixed(keys[:, part] * np.uint64(_STEP) + slots[:, at::rows].T + np.uint64(1))
+                keys[:, part] = mixed(keys[:, part] * np.uint64(STEP) + slots[:, at::rows].T + np.uint64(1))
         yield from keys
 
 
-def _candidates(keys: "NDArray[np.uint64]") -> "Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]":
-    """Give all pairs of documents within the small buckets, the earlier document on the left."""
+def _candidates(
+    keys: "NDArray[np.uint64]", shared: "NDArray[np.int64]"
+) -> "Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]":
+    """Give all pairs of documents within the small buckets, the earlier document on the left.
+
+    Args:
+        keys: [N] uint64, of all documents.
+        shared: [S] int64, the documents in small buckets, sorted by key.
+    """
     import numpy as np
 
-    order, sizes = _buckets(keys)
-    shared = order[(sizes > 1) & (sizes <= SMALL_BUCKET)]
     for distance in range(1, SMALL_BUCKET):
         if len(shared) <= distance:
             return
@@ -151,10 +157,13 @@ def _candidates(keys: "NDArray[np.uint64]") -> "Iterator[tuple[NDArray[np.int64]
             yield left[some], right[some]
 
 
-def _large_buckets(keys: "NDArray[np.uint64]") -> "Iterator[NDArray[np.int64]]":
-    """Give the documents of each large bucket, in order."""
-    order, sizes = _buckets(keys)
-    large, sizes = order[sizes > SMALL_BUCKET], sizes[sizes > SMALL_BUCKET]
+def _large_buckets(large: "NDArray[np.int64]", sizes: "NDArray[np.int64]") -> "Iterator[NDArray[np.int64]]":
+    """Give the documents of each large bucket, in order.
+
+    Args:
+        large: [L] int64, the documents in large buckets, sorted by key.
+        sizes: [L] int64, of the bucket of each.
+    """
     start = 0
     while start < len(large):
         end = start + int(sizes[start])
