@@ -5,8 +5,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from cloudcpt import __version__
 from cloudcpt.cli import render
+from cloudcpt.cli.image_options import own_image
 from cloudcpt.local.containers import find_engine
 from cloudcpt.local.dry_run import Limits
 from cloudcpt.local.start import Trainer
@@ -27,7 +27,7 @@ def container_trainer(wanted: "Container", plan: "Plan") -> Trainer:
         SetupError: there is no engine that answers, or no such image.
     """
     engine = find_engine(wanted.engine)
-    image = wanted.image or _own_image(plan)
+    image = wanted.image or own_image("gpu" if plan.world.device == "cuda" else "cpu")
     limits = Limits(
         memory=_gigabytes(wanted.memory_gb),
         cpus=wanted.cpus,
@@ -41,11 +41,6 @@ def container_trainer(wanted: "Container", plan: "Plan") -> Trainer:
         f"dry run of `{image}` in {engine.program} {engine.version}, without network; not proven by it: {_NOT_PROVEN}"
     )
     return Trainer(command=tuple(command), packages=())
-
-
-def _own_image(plan: "Plan") -> str:
-    """Name what `cloudcpt image build` makes for the device of the plan."""
-    return f"localhost/cloudcpt:{__version__}-{'gpu' if plan.world.device == 'cuda' else 'cpu'}"
 
 
 def _gigabytes(number: float) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudcpt import __version__
 from cloudcpt.cli import render
+from cloudcpt.cli.image_options import engine_option, own_image
 from cloudcpt.cli.quantities import duration, size
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--tag", default="", metavar="NAME", help="What to call it; `localhost/cloudcpt:VERSION-FLAVOUR` without it."
 )
-@click.option("--engine", "program", default="", metavar="PROGRAM", help="docker, podman, ...; the first that answers.")
+@engine_option
 @click.option(
     "--context", "kept", type=click.Path(path_type=Path), metavar="FOLDER", help="Keep the build context here."
 )
@@ -49,7 +49,7 @@ def command(flavour: str, base: str, tag: str, program: str, kept: Path | None, 
     started = time.monotonic()
     engine, source = find_engine(program), find_source()
     base = base or (AWS_BASE if flavour == "gpu" else CPU_BASE)
-    tag = tag or f"localhost/cloudcpt:{__version__}-{flavour}"
+    tag = tag or own_image(flavour)
     with render.live_progress(f"building {tag}") as progress:
         progress.update(0, None, f"looking into {base}")
         python = look_into(engine, base)
@@ -60,16 +60,15 @@ def command(flavour: str, base: str, tag: str, program: str, kept: Path | None, 
             progress.line(
                 f"context: {size(_bytes_of(context))} in {len(list((context / 'wheels').iterdir()))} packages"
             )
-            image = build(engine, context, base=pinned(engine, base), python=python, tag=tag, source=source)
+            base = pinned(engine, base)
+            image = build(engine, context, base=base, python=python, tag=tag, source=source)
         finally:
             if kept is None:
                 shutil.rmtree(context, ignore_errors=True)
     if bill is not None:
         _write_bill(engine, image, bill)
     if output == "json":
-        render.print_json(
-            {"image": tag, "id": f"sha256:{image}", "base": pinned(engine, base), "revision": source.revision}
-        )
+        render.print_json({"image": tag, "id": f"sha256:{image}", "base": base, "revision": source.revision})
         return
     render.out().print(f"{tag}  sha256:{image}")
     render.err().print(
@@ -94,5 +93,4 @@ def _write_bill(engine: "Engine", image: str, path: Path) -> None:
     from cloudcpt.cli.save import save
     from cloudcpt.image.bill import BILL_FILE
 
-    words = ("run", "--rm", "--network", "none", "--entrypoint", "/bin/cat", image, BILL_FILE)
-    save(path, engine.ask(*words, patience_s=None).out)
+    save(path, engine.ask_inside(image, "/bin/cat", BILL_FILE).out)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudcpt import __version__
 from cloudcpt.cli import render
 from cloudcpt.cli.check_view import checks_as_json, show_checks
+from cloudcpt.cli.image_options import engine_option, image_argument
 from cloudcpt.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ training_config:
 
 
 @click.command()
-@click.argument("image", default=f"localhost/cloudcpt:{__version__}-gpu")
-@click.option("--engine", "program", default="", metavar="PROGRAM", help="docker, podman, ...; the first that answers.")
+@image_argument
+@engine_option
 @render.output_option
 @click.pass_context
 def command(context: click.Context, image: str, program: str, output: str) -> None:

@@ -4,10 +4,11 @@ import click
 
 from cloudcpt import __version__
 from cloudcpt.cli import render
+from cloudcpt.cli.image_options import engine_option, image_argument
 
 
 @click.command()
-@click.argument("image", default=f"localhost/cloudcpt:{__version__}-gpu")
+@image_argument
 @click.option(
     "--to",
     "target",
@@ -15,7 +16,7 @@ from cloudcpt.cli import render
     metavar="REPOSITORY",
     help="Such as 123456789012.dkr.ecr.us-east-1.amazonaws.com/cloudcpt; the tag is the version if it names none.",
 )
-@click.option("--engine", "program", default="", metavar="PROGRAM", help="docker, podman, ...; the first that answers.")
+@engine_option
 @click.option("--plain-http", is_flag=True, help="The registry is on this machine and speaks HTTP.")
 @render.output_option
 def command(image: str, target: str, program: str, plain_http: bool, output: str) -> None:

@@ -76,8 +76,7 @@ def look_into(engine: Engine, base: str) -> BasePython:
     """
     said = ""
     for command in _PYTHONS:
-        words = ("run", "--rm", "--network", "none", "--entrypoint", command, base, "-c", _LOOK)
-        answer = engine.ask(*words, patience_s=None)
+        answer = engine.ask_inside(base, command, "-c", _LOOK)
         if answer.status == 0 and (found := re.match(r"(\d+\.\d+) (True|False) (\S+)", answer.out)):
             return BasePython(command=found[3], version=found[1], has_torch=found[2] == "True")
         said = answer.reason

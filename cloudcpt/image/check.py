@@ -94,8 +94,7 @@ def _contents(engine: Engine, image: str) -> Iterator[Check]:
 
 
 def _ask(engine: Engine, image: str, *command: str) -> str | None:
-    entry, *words = command
-    answer = engine.ask("run", "--rm", "--network", "none", "--entrypoint", entry, image, *words, patience_s=None)
+    answer = engine.ask_inside(image, *command)
     return answer.out.strip() if answer.status == 0 else None
 
 

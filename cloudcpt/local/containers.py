@@ -54,6 +54,11 @@ class Engine:
         """Run one command to its end."""
         return _run((self.program, *words), patience_s)
 
+    def ask_inside(self, image: str, *command: str) -> Answer:
+        """Run one command of an image in place of its entry point, without a network, for as long as it takes."""
+        entry, *words = command
+        return self.ask("run", "--rm", "--network", "none", "--entrypoint", entry, image, *words, patience_s=None)
+
     def image_id(self, name: str) -> str:
         """Find an image on this machine: `sha256:` and its digest.
 

@@ -26,13 +26,12 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Final
 
-from cloudcpt.errors import Blame
+from cloudcpt.errors import Blame, ExitCode
 from cloudcpt.local.containers import Engine, find_engine, require
 from cloudcpt.local.node_folders import host_name, make_node_folders
 from cloudcpt.plan.plan import World, read_plan
 from cloudcpt.wire import Failure, MlFolder, commit_text, parse_failure
 
-STOPPED_STATUS: Final = 7
 _STOP_GRACE_S: Final = 110.0
 """From SIGTERM to SIGKILL; the service gives 120 s, and the supervisor as many."""
 
@@ -211,7 +210,7 @@ class DryRun:
         # Whoever only lost its peer tells nothing, and of two reasons the first to end is nearer to the cause.
         cause = next((found for found in failures if found.code != _PEER_LOST), failures[0])
         commit_text(nodes[0].ml.failure, cause.text())
-        return STOPPED_STATUS if set(statuses) <= {0, STOPPED_STATUS} else 1
+        return ExitCode.JOB_STOPPED if set(statuses) <= {0, ExitCode.JOB_STOPPED} else 1
 
     def _failure_of(self, node: Node, status: int) -> Failure:
         with suppress(OSError):
