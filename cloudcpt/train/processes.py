@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cloudcpt.plan.plan import World
 from cloudcpt.train.cluster import Cluster
+from cloudcpt.train.driver import newer_driver
 from cloudcpt.train.failures import TrainingFailure
 from cloudcpt.train.stop import killed_failure, request_stop, stop_requested
 from cloudcpt.wire import MlFolder
@@ -111,6 +112,7 @@ def this_host_environment(world: World, cluster: Cluster) -> dict[str, str]:
         cores=len(os.sched_getaffinity(0)),
         efa_devices=sorted(Path("/dev/infiniband").glob("uverbs*")),
         interfaces=[name for _, name in socket.if_nameindex()],
+        newer_driver=newer_driver(),
         inherited=os.environ,
     )
 
@@ -122,6 +124,7 @@ def process_environment(
     cores: int,
     efa_devices: Sequence[Path],
     interfaces: Sequence[str],
+    newer_driver: Path | None,
     inherited: Mapping[str, str],
 ) -> dict[str, str]:
     """Decide the environment variables that the training processes get on top of their own.
@@ -133,6 +136,7 @@ def process_environment(
         efa_devices: `/dev/infiniband/uverbs*` of this host. Devices decide, not the instance type: AWS's own lists
             of types miss newer ones (aws/sagemaker-training-toolkit issue 240).
         interfaces: Network interfaces of this host.
+        newer_driver: Folder of a CUDA driver that is newer than the host's (cloudcpt.train.driver).
         inherited: What the launcher was started with; a thread setting in it is someone's decision and stays.
     """
     threads = str(max(1, cores // world.processes_per_node))
@@ -152,4 +156,6 @@ def process_environment(
         environment |= {"GLOO_SOCKET_IFNAME": cluster.interface, "NCCL_SOCKET_IFNAME": cluster.interface}
     if world.device == "cuda" and efa_devices:
         environment |= {"FI_PROVIDER": "efa", "FI_EFA_USE_DEVICE_RDMA": "1", "RDMAV_FORK_SAFE": "1"}
+    if world.device == "cuda" and newer_driver is not None:
+        environment["LD_LIBRARY_PATH"] = f"{newer_driver}:{inherited.get('LD_LIBRARY_PATH', '')}".rstrip(":")
     return environment

@@ -101,17 +101,29 @@ def joined_world(planned: PlannedWorld) -> Iterator[World]:
 def _device(planned: PlannedWorld, local_rank: int) -> torch.device:
     if planned.device == "cpu":
         return torch.device("cpu")
-    if local_rank >= torch.cuda.device_count():
-        raise _refusal(
-            "CPT606", f"process {local_rank} of this node needs a GPU, the node has {torch.cuda.device_count()}"
-        )
+    if (count := torch.cuda.device_count()) == 0:
+        raise _no_gpu()
+    if local_rank >= count:
+        raise _refusal("CPT606", f"process {local_rank} of this node needs a GPU, the node has {count}")
     device = torch.device("cuda", local_rank)
     torch.cuda.set_device(device)
     return device
 
 
-def _refusal(code: str, message: str) -> TrainingFailure:
-    hint = "make the plan again for the machines that run it"
+def _no_gpu() -> TrainingFailure:
+    """Say why, in torch's words: to `device_count`, a driver that is too old looks like a machine without GPUs."""
+    reason = "torch finds none"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (AssertionError, RuntimeError) as exc:  # the former: torch was built without CUDA
+        reason = str(exc).partition("\n")[0].partition(". ")[0]
+    hint = "run it on machines with GPUs, in an image whose CUDA their driver can run"
+    return _refusal("CPT606", f"the plan wants GPUs, this node has none: {reason}", hint)
+
+
+def _refusal(
+    code: str, message: str, hint: str = "make the plan again for the machines that run it"
+) -> TrainingFailure:
     return TrainingFailure(Failure(code=code, blame=Blame.PLATFORM, message=message, hint=hint))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from cloudcpt.plan.plan import World, read_plan
 from cloudcpt.train.cluster import Cluster, read_cluster, wait_for_hosts
+from cloudcpt.train.driver import newer_driver
 from cloudcpt.train.failures import TrainingFailure
 from cloudcpt.train.processes import process_environment
 from cloudcpt.wire import MlFolder
@@ -107,12 +108,26 @@ def test_a_name_that_never_resolves_is_named_after_five_minutes() -> None:
 
 
 def environment(
-    world: World, *, cores: int = 96, devices: int = 0, interfaces: tuple[str, ...] = ("lo", "eth0"), **inherited: str
+    world: World,
+    *,
+    cores: int = 96,
+    devices: int = 0,
+    interfaces: tuple[str, ...] = ("lo", "eth0"),
+    driver: Path | None = None,
+    **inherited: str,
 ) -> dict[str, str]:
     hosts = tuple(f"algo-{number + 1}" for number in range(world.nodes))
     cluster = Cluster(hosts=hosts, host="algo-1", interface="eth0")
     efa = [Path(f"/dev/infiniband/uverbs{number}") for number in range(devices)]
-    return process_environment(world, cluster, cores=cores, efa_devices=efa, interfaces=interfaces, inherited=inherited)
+    return process_environment(
+        world,
+        cluster,
+        cores=cores,
+        efa_devices=efa,
+        interfaces=interfaces,
+        newer_driver=driver,
+        inherited=inherited,
+    )
 
 
 @pytest.mark.parametrize(("cores", "processes", "threads"), [(96, 8, "12"), (2, 2, "1"), (2, 8, "1"), (7, 2, "3")])
@@ -151,3 +166,40 @@ def test_the_interface_is_named_only_between_hosts_and_only_if_it_exists(
     found = environment(world, interfaces=interfaces)
     assert ("NCCL_SOCKET_IFNAME" in found) is named
     assert ("GLOO_SOCKET_IFNAME" in found) is named
+
+
+@pytest.mark.parametrize(
+    ("device", "inherited", "path"),
+    [("cuda", {"LD_LIBRARY_PATH": "/theirs"}, "/compat:/theirs"), ("cuda", {}, "/compat"), ("cpu", {}, None)],
+)
+def test_a_newer_driver_of_the_image_comes_before_all_libraries(
+    device: str, inherited: dict[str, str], path: str | None
+) -> None:
+    found = environment(replace(WORLD, device=device), driver=Path("/compat"), **inherited)
+    assert found.get("LD_LIBRARY_PATH") == path
+
+
+PROPRIETARY = (
+    "NVRM version: NVIDIA UNIX x86_64 Kernel Module  {}  Sun May 12 09:00:00 UTC 2026\nGCC version:  gcc 11.4\n"
+)
+OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {}  Release Build  (dvs-builder)  Wed 2026\n"
+
+
+@pytest.mark.parametrize("text", [PROPRIETARY, OPEN])
+@pytest.mark.parametrize(
+    ("host", "is_newer"),
+    [("570.86.15", True), ("610.43.02", False), ("610.100.01", False), ("99.1", True), ("611.1", False)],
+)
+def test_the_driver_of_the_image_is_taken_only_where_the_host_has_an_older_one(
+    tmp_path: Path, text: str, host: str, is_newer: bool
+) -> None:
+    (tmp_path / "libcuda.so.610.43.02").touch()
+    (tmp_path / "libcuda.so.1").symlink_to("libcuda.so.610.43.02")
+    (tmp_path / "version").write_text(text.format(host), "utf-8")
+    assert newer_driver(tmp_path, tmp_path / "version") == (tmp_path if is_newer else None)
+
+
+@pytest.mark.parametrize("present", ["libcuda.so.1", "version"])
+def test_without_an_image_driver_or_without_a_gpu_nothing_is_chosen(tmp_path: Path, present: str) -> None:
+    (tmp_path / present).write_text(PROPRIETARY.format("570.86.15"), "utf-8")
+    assert newer_driver(tmp_path, tmp_path / "version") is None
