@@ -220,7 +220,14 @@ def small_plan(data: Path, *, name: str = "demo", max_runtime_s: int = 0, seed: 
             ),
         ),
         world=World(
-            nodes=1, processes_per_node=1, device="cpu", instance_type="local", compute_dtype="float32", timeout_s=600
+            nodes=1,
+            processes_per_node=1,
+            device="cpu",
+            instance_type="local",
+            compute_dtype="float32",
+            timeout_s=600,
+            environment=(),
+            image="",
         ),
         compute=Compute(compile=False, float8="none", shard_processes=1),
         geometry=Geometry(

@@ -1,18 +1,21 @@
 """`cloudcpt image build`: from this cloudcpt and a base image to the training image."""
 
-import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cloudcpt.cli import render
-from cloudcpt.cli.image_options import engine_option, own_image
+from cloudcpt.cli.image_options import builder_option, new_name, own_image
 from cloudcpt.cli.quantities import duration, size
+from cloudcpt.errors import Place, SetupError, error
 
 if TYPE_CHECKING:
+    from cloudcpt.image.build import Source
     from cloudcpt.local.containers import Engine
 
 
@@ -26,9 +29,13 @@ if TYPE_CHECKING:
 )
 @click.option("--base", default="", metavar="IMAGE", help="Another image to build upon; best by digest.")
 @click.option(
-    "--tag", default="", metavar="NAME", help="What to call it; `localhost/cloudcpt:VERSION-FLAVOUR` without it."
+    "--tag",
+    default="",
+    metavar="NAME",
+    callback=new_name,
+    help="What to call it; `localhost/cloudcpt:VERSION-FLAVOUR` without it.",
 )
-@engine_option
+@builder_option
 @click.option(
     "--context", "kept", type=click.Path(path_type=Path), metavar="FOLDER", help="Keep the build context here."
 )
@@ -39,58 +46,89 @@ if TYPE_CHECKING:
 def command(flavour: str, base: str, tag: str, program: str, kept: Path | None, bill: Path | None, output: str) -> None:
     """Build the training image from the cloudcpt that is running.
 
-    Packages are fetched first, each with its hash from the lock; the build itself has no network. Two builds of the
-    same commit on the same base give the same image. It holds a bill of materials, `/opt/cloudcpt/bom.json`.
+    A base image that is not on this machine is fetched, also from a private registry of AWS. Packages are fetched
+    next, each with its hash from the lock; the build itself has no network. Two builds of the same commit on the same
+    base give the same image. It holds a bill of materials, `/opt/cloudcpt/bom.json`.
     """
-    from cloudcpt.image.build import AWS_BASE, CPU_BASE, build, find_source, look_into, pinned
-    from cloudcpt.image.context import make_context
-    from cloudcpt.local.containers import find_engine
+    from cloudcpt.image.build import AWS_BASE, CPU_BASE, find_source
+    from cloudcpt.local.containers import find_builder
 
     started = time.monotonic()
-    engine, source = find_engine(program), find_source()
-    base = base or (AWS_BASE if flavour == "gpu" else CPU_BASE)
+    engine, source = find_builder(program), find_source()
     tag = tag or own_image(flavour)
-    with render.live_progress(f"building {tag}") as progress:
-        progress.update(0, None, f"looking into {base}")
-        python = look_into(engine, base)
-        context = _fresh(kept)
-        try:
-            progress.update(0, None, f"fetching packages for Python {python.version}")
-            make_context(context, python)
-            progress.line(
-                f"context: {size(_bytes_of(context))} in {len(list((context / 'wheels').iterdir()))} packages"
-            )
-            base = pinned(engine, base)
-            image = build(engine, context, base=base, python=python, tag=tag, source=source)
-        finally:
-            if kept is None:
-                shutil.rmtree(context, ignore_errors=True)
+    if bill is not None:
+        _make_folder(bill.parent)
+    with _context_folder(kept) as context, render.live_progress(f"building {tag}") as progress:
+        base, image = _build(
+            engine, base or (AWS_BASE if flavour == "gpu" else CPU_BASE), tag, source, context, progress
+        )
     if bill is not None:
         _write_bill(engine, image, bill)
+    seconds = time.monotonic() - started
     if output == "json":
-        render.print_json({"image": tag, "id": f"sha256:{image}", "base": base, "revision": source.revision})
+        found = {"image": tag, "id": f"sha256:{image}", "digest": engine.inspect(image).get("Digest", ""), "base": base}
+        render.print_json({**found, "revision": source.revision, "seconds": round(seconds, 1)})
         return
     render.out().print(f"{tag}  sha256:{image}")
-    render.err().print(
-        f"\nbuilt in {duration(time.monotonic() - started)}; next: cloudcpt image check {tag}", style="faint"
-    )
+    render.err().print(f"\nbuilt in {duration(seconds)}; next: cloudcpt image check {tag}", style="faint")
 
 
-def _fresh(kept: Path | None) -> Path:
+def _build(
+    engine: "Engine", base: str, tag: str, source: "Source", context: Path, progress: render.LiveProgress
+) -> tuple[str, str]:
+    """Fetch what is missing and build; give the base by its digest, and the ID of the image."""
+    from cloudcpt.image.base_image import fetch_base, look_into, pinned
+    from cloudcpt.image.build import build
+    from cloudcpt.image.context import make_context
+
+    if not engine.has(base):
+        progress.line(f"fetching the base image {base}; those for GPUs are 10 GB and more")
+        fetch_base(engine, base, progress.line)
+    progress.update(0, None, f"looking into {base}")
+    python = look_into(engine, base)
+    progress.line(f"fetching packages for Python {python.version}")
+    make_context(context, python)
+    progress.line(f"context: {size(_bytes_of(context))} in {len(list((context / 'wheels').iterdir()))} packages")
+    base = pinned(engine, base)
+    image = build(engine, context, base=base, python=python, tag=tag, source=source, tell=progress.line)
+    return base, image
+
+
+@contextmanager
+def _context_folder(kept: Path | None) -> Iterator[Path]:
+    """Give an empty folder, which goes afterwards unless it was asked for."""
     if kept is None:
-        return Path(tempfile.mkdtemp(prefix="cloudcpt-context-"))
-    if kept.exists() and any(kept.iterdir()):
+        with tempfile.TemporaryDirectory(prefix="cloudcpt-context-") as folder:
+            yield Path(folder)
+        return
+    if kept.exists() and (kept.is_file() or any(kept.iterdir())):
         raise click.UsageError(f"`{kept}` is not empty; name another folder for the context")
-    kept.mkdir(parents=True, exist_ok=True)
-    return kept
+    _make_folder(kept)
+    yield kept
 
 
 def _bytes_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+def _make_folder(folder: Path) -> None:
+    """Make a folder before minutes of work, not after them.
+
+    Raises:
+        SetupError: the system refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        message = f"the folder `{folder}` cannot be made: {exc.strerror}"
+        raise SetupError(error("CPT440", message, place=Place(path=str(folder)))) from exc
+
+
 def _write_bill(engine: "Engine", image: str, path: Path) -> None:
     from cloudcpt.cli.save import save
     from cloudcpt.image.bill import BILL_FILE
+    from cloudcpt.local.containers import require
 
-    save(path, engine.ask_inside(image, "/bin/cat", BILL_FILE).out)
+    answer = engine.ask_inside(image, "/bin/cat", BILL_FILE)
+    require(answer, f"read `{BILL_FILE}` in the image")
+    save(path, answer.out)

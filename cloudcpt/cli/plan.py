@@ -1,6 +1,7 @@
 """`cloudcpt plan RECIPE`: show what a recipe will do before anything is spent."""
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -20,6 +21,16 @@ nodes_option = click.option(
     metavar="N",
     help="Containers of target `container`, instead of what the recipe says.",
 )
+
+
+def refuse_nodes_elsewhere(nodes: int, target: str) -> None:
+    """Say that only containers can be more machines than there are.
+
+    Raises:
+        UsageError: a number was given for another target.
+    """
+    if nodes and target != "container":
+        raise click.UsageError("`--nodes` is for target `container`; in the cloud the recipe's `replicas` counts")
 
 
 @click.command()
@@ -43,7 +54,13 @@ def command(recipe: Path, target: str | None, samples: int | None, nodes: int, o
     many full rows. That shows time and cost; it is no job, because it identifies no data.
     """
     prepared = prepare(recipe, target=target, samples=samples or 0, nodes=nodes)
+    refuse_nodes_elsewhere(nodes, prepared.plan.target if prepared.plan else "container")
     plan = prepared.require_plan()
+    if plan.target == "container":
+        from cloudcpt.cli.dry_run import rehearsal_of
+
+        assert prepared.loaded is not None, "there is a plan of it"
+        plan = rehearsal_of(plan, prepared.loaded.recipe.launch.container).plan
     assumed = [source.channel for source in plan.sources if source.is_assumed]
     if save is not None:
         if assumed:
@@ -64,6 +81,7 @@ def command(recipe: Path, target: str | None, samples: int | None, nodes: int, o
     if assumed:
         render.err().print("\nnext: name data that can be read from here, and plan again", style="faint")
     elif save is None:
-        render.err().print(f"\nnext: cloudcpt submit {recipe}", style="faint")
+        options = [*(["--target", target] if target else []), *(["--nodes", str(nodes)] if nodes else [])]
+        render.err().print(f"\nnext: cloudcpt submit {shlex.join([str(recipe), *options])}", style="faint")
     else:
         render.err().print(f"\nwrote {save}", style="faint")

@@ -81,6 +81,8 @@ def _where(plan: Plan) -> str:
     world = plan.world
     device = "GPU" if world.device == "cuda" else "CPU"
     each = plural(world.processes_per_node, f"{device} process")
+    if world.nodes > 1 and world.instance_type == "local":
+        return f"{plan.target}: {world.nodes} containers on this machine, {each} each"
     if world.instance_type == "local":
         return f"{plan.target}: {each} on this machine"
     return f"{plan.target}: {world.nodes} x {world.instance_type}, {each} each"
@@ -100,6 +102,8 @@ def _model_pairs(plan: Plan) -> list[tuple[str, str]]:
     pairs = [("model", "; ".join(facts)), ("trained", _trained(plan))]
     if plan.model.family == "open":  # how the service computes a Nova model is not ours to say
         pairs.append(("computed", _computed(plan)))
+    if plan.world.environment:
+        pairs.append(("environment", ", ".join(f"{name}={value}" for name, value in plan.world.environment)))
     return pairs
 
 

@@ -9,7 +9,7 @@ import click
 from cloudcpt.cli import render
 from cloudcpt.cli.command_line import command_line
 from cloudcpt.cli.places import Places
-from cloudcpt.cli.plan import TARGETS, nodes_option
+from cloudcpt.cli.plan import TARGETS, nodes_option, refuse_nodes_elsewhere
 from cloudcpt.cli.plan_view import plan_line
 from cloudcpt.cli.prepare import Prepared, prepare
 from cloudcpt.cli.submission_view import see_through
@@ -40,9 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--engine",
     type=click.Choice(["container", "process"]),
-    default="container",
-    show_default=True,
-    help="What target `container` runs in; `process` does without a container, and proves less.",
+    help="What target `container` runs in; `process` is target `local`, and proves nothing about the image.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be sent or made, as JSON, and do neither.")
 @click.option("--yes", is_flag=True, help="Do not ask before money is spent; target `local` spends none.")
@@ -59,7 +57,7 @@ def command(
     stand_in: bool,
     saved: Path | None,
     nodes: int,
-    engine: str,
+    engine: str | None,
     dry_run: bool,
     yes: bool,
     output: str,
@@ -72,19 +70,19 @@ def command(
     For the cloud the account is looked at first, then the cost is shown and asked about, then what the job reads is
     uploaded. An upload that was cut off goes on where it was when the same command is given again.
     """
-    _refuse_what_cannot_run(recipe, target, engine, stand_in=stand_in)
+    target = _target_that_can_run(recipe, target, engine, nodes=nodes, stand_in=stand_in)
     prepared = prepare(recipe, target=target, stand_in=stand_in, nodes=nodes)
-    plan = prepared.require_plan()
-    if nodes and plan.target != "container":
-        raise click.UsageError("`--nodes` is for target `container`; in the cloud the recipe's `replicas` counts")
+    plan, about = prepared.require_plan(), ""
     if plan.target == "container":
-        _choose_engine(places, prepared, plan, engine)
+        plan, about = _rehearse(places, prepared, plan)
     if saved is not None:
         _refuse_another(read_plan(saved), plan, saved)
     if dry_run:
         render.print_json(_preview(places, plan, prepared))
         return
     submission = _start(places, plan, prepared, again=command_line(context), force=force, yes=yes)
+    if about and not submission.adopted:
+        render.err().print(about)
     if force and submission.adopted:
         state = places.status(submission.name).state
         render.err().print(f"`--force` starts over what failed or was stopped; this job is {state}")
@@ -102,46 +100,54 @@ def _start(places: Places, plan: Plan, prepared: Prepared, *, again: str, force:
     return dispatch(places, plan, prepared.paths, again=again, force=force, yes=yes)
 
 
-def _choose_engine(places: Places, prepared: Prepared, plan: Plan, engine: str) -> None:
-    """Have the local engine run the job in containers, or, when told to, in processes.
+def _rehearse(places: Places, prepared: Prepared, plan: Plan) -> tuple[Plan, str]:
+    """Have the local engine run the job in containers; give the plan with their image, and what to say of it.
 
     Raises:
         SetupError: there is no container engine, or no image.
-        UsageError: processes cannot be several machines.
     """
+    from cloudcpt.cli.dry_run import rehearsal_of
+
     assert prepared.loaded is not None, "there is a plan of it"
-    if engine == "container":
-        from cloudcpt.cli.dry_run import container_trainer
-
-        trainer = container_trainer(prepared.loaded.recipe.launch.container, plan)
-        places.local = LocalEngine(places.local.state, trainer=trainer)
-        return
-    if plan.world.nodes > 1:
-        raise click.UsageError("`--engine process` has one machine; leave `--nodes` out")
-    render.err().print("dry run in processes of this machine: it proves nothing about the image or its surroundings")
+    rehearsal = rehearsal_of(plan, prepared.loaded.recipe.launch.container)
+    places.local = LocalEngine(places.local.state, trainer=rehearsal.trainer)
+    return rehearsal.plan, rehearsal.shown
 
 
-def _refuse_what_cannot_run(recipe: Path, target: str | None, engine: str, *, stand_in: bool) -> None:
-    """Say what no check of the data could change, before gigabytes of it are read.
+def _target_that_can_run(recipe: Path, target: str | None, engine: str | None, *, nodes: int, stand_in: bool) -> str:
+    """Choose the target, and say what no check of the data could change, before gigabytes of it are read.
 
     Raises:
         RecipeError: the recipe is wrong.
         SetupError: no job can be started there.
         PlanError: the weights are not to be had there.
+        UsageError: an option is for another target.
     """
     from cloudcpt.plan.site import choose_target
     from cloudcpt.recipe.load import load_recipe
 
     loaded = load_recipe(recipe)
     chosen = choose_target(loaded, target)
+    if engine and chosen != "container":
+        raise click.UsageError("`--engine` is for target `container`")
+    if engine == "process":
+        if nodes > 1 or (not nodes and loaded.recipe.launch.container.machines > 1):
+            raise click.UsageError("`--engine process` has one machine: `--nodes 1`, or leave the option out")
+        render.err().print(
+            "dry run in processes of this machine: it proves nothing about the image or its surroundings"
+        )
+        chosen = "local"
+    else:
+        refuse_nodes_elsewhere(nodes, chosen)
     if chosen == "hyperpod":
         raise SetupError(_no_such_place(recipe))
-    if chosen == "container" and engine == "container":
+    if chosen == "container":
         from cloudcpt.local.containers import find_engine
 
         find_engine(loaded.recipe.launch.container.engine)
     if loaded.recipe.is_nova and not stand_in:
         _refuse_missing_weights(loaded, chosen)
+    return chosen
 
 
 def _no_such_place(recipe: Path) -> Diagnostic:

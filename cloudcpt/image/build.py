@@ -1,38 +1,35 @@
-"""Building the image with whatever builds: `docker build` or `podman build`, from a context that holds everything.
+"""Building the image with whatever builds: docker, podman or buildah, from a context that holds everything.
 
 Two builds of the same files on the same base give the same image: nothing in it has a time but the given one.
 """
 
 import os
-import re
 import subprocess
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import cloudcpt
-from cloudcpt.errors import SetupError, error
+from cloudcpt.errors import Diagnostic, SetupError, error
+from cloudcpt.image.base_image import PLATFORM
 from cloudcpt.image.context import BasePython
 from cloudcpt.image.material import DOCKERFILE
+from cloudcpt.image.refusals import full_disk
+from cloudcpt.local.answers import Answer
 from cloudcpt.local.containers import Engine
 
-AWS_BASE: Final = (
-    "763104351884.dkr.ecr.us-west-2.amazonaws.com/pytorch-training:2.10.0-gpu-py313-cu130-ubuntu22.04-sagemaker"
-)
-"""AWS's own PyTorch image for SageMaker. Source: AWS Deep Learning Containers, general availability 2026-01-21."""
+AWS_BASE: Final = "public.ecr.aws/deep-learning-containers/pytorch:2.13-cu133-amzn2023-sagemaker"
+"""AWS's own PyTorch image for SageMaker, from the gallery that takes no account; its torch is what the tests
+run with. Source: AWS Deep Learning Containers, PyTorch 2.13 of 2026-07-20, patched until 2027-07-20."""
 
-CPU_BASE: Final = "localhost/cloudcpt-base:bookworm"
-"""Debian with Python and nothing else, as `container/make-base` makes it."""
+CPU_BASE: Final = "public.ecr.aws/docker/library/python:3.12-slim-bookworm"
+"""Debian with Python and nothing else, from the same gallery; where no registry can be reached, `container/make-base`
+of the sources makes one like it."""
 
 RELEASED: Final = 1_767_225_600
 """Time of everything in an image that is not built from a checkout: 2026-01-01, the same for everybody."""
-
-_PYTHONS: Final = ("/opt/venv/bin/python", "python3", "python")
-"""Where bases have theirs: AWS's newer images, then everybody else's."""
-
-_LOOK: Final = (
-    "import sys, importlib.util as u; print('%d.%d' % sys.version_info[:2], bool(u.find_spec('torch')), sys.executable)"
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,34 +65,29 @@ def _git(folder: Path, *words: str) -> str:
     return ended.stdout.strip()
 
 
-def look_into(engine: Engine, base: str) -> BasePython:
-    """Find the Python of a base image by running it.
+def build(
+    engine: Engine,
+    context: Path,
+    *,
+    base: str,
+    python: BasePython,
+    tag: str,
+    source: Source,
+    tell: Callable[[str], None],
+) -> str:
+    """Build the image and give its ID.
+
+    Args:
+        engine: That builds.
+        context: What it is built from.
+        base: What it stands on.
+        python: Of the base.
+        tag: What it is called.
+        source: What is built.
+        tell: Gets what the builder prints, line by line.
 
     Raises:
-        SetupError: the image is not to be had, or it has no Python that we know of.
-    """
-    said = ""
-    for command in _PYTHONS:
-        answer = engine.ask_inside(base, command, "-c", _LOOK)
-        if answer.status == 0 and (found := re.match(r"(\d+\.\d+) (True|False) (\S+)", answer.out)):
-            return BasePython(command=found[3], version=found[1], has_torch=found[2] == "True")
-        said = answer.reason
-    hint = "name a base with Python 3.11 or newer with `--base`"
-    raise SetupError(error("CPT794", f"the base image `{base}` cannot be built upon: {said}", hint=hint))
-
-
-def pinned(engine: Engine, base: str) -> str:
-    """Name a base image by its digest, where its registry gave it one; an image made here has none."""
-    digests = engine.inspect(base).get("RepoDigests") or []
-    remote = [digest for digest in digests if not digest.startswith("localhost/")]
-    return remote[0] if remote else base
-
-
-def build(engine: Engine, context: Path, *, base: str, python: BasePython, tag: str, source: Source) -> str:
-    """Build the image and give its ID. What the builder prints goes to stderr.
-
-    Raises:
-        SetupError: the build failed; its last lines are above.
+        SetupError: the build failed; `tell` got its last lines.
     """
     arguments = {
         "BASE": base,
@@ -104,12 +96,27 @@ def build(engine: Engine, context: Path, *, base: str, python: BasePython, tag: 
         "REVISION": source.revision,
         "SOURCE_DATE_EPOCH": str(source.epoch_s),
     }
-    command = [engine.program, "build", "--file", str(context / DOCKERFILE), "--tag", tag]
-    if "podman" in Path(engine.program).name:
-        command += ["--timestamp", str(source.epoch_s), "--layers=false"]
-    command += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
-    ended = subprocess.run([*command, str(context)], stdout=2, env=os.environ, check=False)
-    if ended.returncode != 0:
-        hint = "the lines above are the builder's; in a sandbox, `BUILDAH_ISOLATION=chroot` often helps podman"
-        raise SetupError(error("CPT795", f"`{engine.program} build` ended with {ended.returncode}", hint=hint))
-    return engine.image_id(tag)
+    words = ["build", "--file", str(context / DOCKERFILE), "--tag", tag, "--platform", PLATFORM]
+    if engine.kind != "docker":
+        words += ["--timestamp", str(source.epoch_s), "--layers=false"]
+    if engine.kind == "docker" or os.environ.get("BUILDAH_ISOLATION") != "chroot":  # which has the host's or nothing
+        words += ["--network", "none"]
+    words += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+    with tempfile.TemporaryDirectory(prefix="cloudcpt-build-") as folder:
+        noted = Path(folder, "id")  # the tag may be another build's by now
+        answer = engine.follow(*words, "--iidfile", str(noted), str(context), tell=tell, settings=_settings())
+        if answer.status != 0:
+            raise SetupError(_failed(answer, engine))
+        return noted.read_text("utf-8").strip().removeprefix("sha256:")
+
+
+def _settings() -> dict[str, str]:
+    """Ask docker for an image and no list of images: an attestation beside it is nothing that a job could run."""
+    return {**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+
+
+def _failed(answer: Answer, engine: Engine) -> Diagnostic:
+    if hint := full_disk(answer, program=engine.program):
+        return error("CPT795", "the disk is full, so the image could not be built", hint=hint)
+    hint = "the lines above are the builder's; in a sandbox, `BUILDAH_ISOLATION=chroot` often helps podman"
+    return error("CPT795", f"`{engine.program} build` ended with {answer.status}: {answer.reason}", hint=hint)

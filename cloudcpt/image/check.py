@@ -1,8 +1,9 @@
 """Whether an image keeps the contract: what SageMaker and a dry run ask of any training image, also a user's own.
 
     what it says      entry point in exec form that takes `train`, platform, labels, nothing under /opt/ml
+    what it has       a torch that can be imported, and what GPUs need around it (cloudcpt.image.devices)
     what it does      given no plan it fails with a coded failure file; given a tiny job it trains, without network, on
-                      a read-only root, and ends with a sealed model; what it wrote is not root's
+                      a read-only root, and ends with a sealed model
 
 Source: Amazon SageMaker developer guide, "How Amazon SageMaker runs your training image".
 """
@@ -10,14 +11,15 @@ Source: Amazon SageMaker developer guide, "How Amazon SageMaker runs your traini
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, Final
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Final
 
 import cloudcpt
+from cloudcpt.image.base_image import PLATFORM
 from cloudcpt.image.bill import BILL_FILE
+from cloudcpt.image.devices import device_checks
 from cloudcpt.jobs.checks import Check, failed, not_checked, passed
 from cloudcpt.local.containers import Engine
 from cloudcpt.local.dry_run import DryRun, Limits
@@ -25,16 +27,17 @@ from cloudcpt.local.layout import lay_out
 from cloudcpt.plan.plan import Plan
 from cloudcpt.wire import COMPLETE_FILE, MlFolder, model_faults, parse_failure
 
-_SHELLS: Final = ("sh", "bash", "/bin/sh", "/bin/bash")
+_SHELLS: Final = ("sh", "bash", "dash", "ash", "zsh")
 
 
-def check_image(engine: Engine, image: str, plan: Plan) -> Iterator[Check]:
+def check_image(engine: Engine, image: str, plan: Plan, log: IO[bytes]) -> Iterator[Check]:
     """Check an image, one thing after another.
 
     Args:
         engine: What runs it.
         image: On this machine.
         plan: Of a tiny job with a stand-in model, for target `container`.
+        log: Gets what that job prints.
 
     Raises:
         SetupError: there is no such image.
@@ -45,15 +48,16 @@ def check_image(engine: Engine, image: str, plan: Plan) -> Iterator[Check]:
     yield _platform(said)
     yield _label(config)
     yield from _contents(engine, image)
+    yield from device_checks(engine, image, config.get("Entrypoint") or [])
     yield _without_plan(engine, image)
-    yield from _with_plan(engine, image, plan)
+    yield from _with_plan(engine, image, plan, log)
 
 
 def _entry_point(config: dict[str, Any]) -> Check:
     name, entry = "entry point", config.get("Entrypoint") or []
     if not entry:
         return failed(name, "CPT796", "the image has no ENTRYPOINT; SageMaker runs `train`, whatever that is in it")
-    if entry[0] in _SHELLS:
+    if PurePosixPath(entry[0]).name in _SHELLS:
         hint = 'write it in exec form, `ENTRYPOINT ["/path/python", "-m", "cloudcpt.train"]`'
         return failed(name, "CPT796", "a shell is process 1, and a stop would not reach the job", hint=hint)
     return passed(name, " ".join(entry))
@@ -61,8 +65,8 @@ def _entry_point(config: dict[str, Any]) -> Check:
 
 def _platform(said: dict[str, Any]) -> Check:
     platform = f"{said.get('Os')}/{said.get('Architecture')}"
-    if platform != "linux/amd64":
-        return failed("platform", "CPT796", f"the image is for {platform}; P5 machines are linux/amd64")
+    if platform != PLATFORM:
+        return failed("platform", "CPT796", f"the image is for {platform}; P5 machines are {PLATFORM}")
     return passed("platform", platform)
 
 
@@ -79,13 +83,13 @@ def _label(config: dict[str, Any]) -> Check:
 
 def _contents(engine: Engine, image: str) -> Iterator[Check]:
     """Look into the image without running its entry point."""
-    listing = _ask(engine, image, "/bin/sh", "-c", "find /opt/ml -mindepth 1 2>/dev/null | head -n 3")
+    listing = _ask(engine, image, "/bin/sh", "-c", "find /opt/ml ! -type d 2>/dev/null | head -n 1")
     if listing is None:
         yield not_checked("/opt/ml", "the image has no shell to look with")
     elif listing:
         yield failed("/opt/ml", "CPT796", f"the image has `{listing.split()[0]}`, which SageMaker mounts over")
     else:
-        yield passed("/opt/ml", "empty, as it is mounted over")
+        yield passed("/opt/ml", "holds no file, as it is mounted over")
     bill = _ask(engine, image, "/bin/cat", BILL_FILE)
     if bill is None:
         yield not_checked("bill of materials", f"the image has no `{BILL_FILE}`")
@@ -114,7 +118,7 @@ def _without_plan(engine: Engine, image: str) -> Check:
     return passed(name, f"ends with {answer.status} and {left.code}")
 
 
-def _with_plan(engine: Engine, image: str, plan: Plan) -> Iterator[Check]:
+def _with_plan(engine: Engine, image: str, plan: Plan, log: IO[bytes]) -> Iterator[Check]:
     with _Scratch() as folder:
         ml = MlFolder(folder / "ml")
         lay_out(ml, plan)
@@ -125,9 +129,11 @@ def _with_plan(engine: Engine, image: str, plan: Plan) -> Iterator[Check]:
             job=job,
             world=plan.world,
             limits=Limits(),
-            log=sys.stderr.buffer,  # no part of the answer
+            log=log,
         )
         status = run.run(ml)
+        if run.is_stopping:  # it takes Ctrl-C for itself while containers run
+            raise KeyboardInterrupt
         yield _trained(ml, status)
         if (ml.model / COMPLETE_FILE).is_file():
             yield _sealed(ml)

@@ -12,22 +12,27 @@ Exit codes are those of the trainer: 0 completed, 7 stopped, 1 failed.
 """
 
 import argparse
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from hashlib import sha256
+from math import inf
 from pathlib import Path
 from types import FrameType
 from typing import IO, Final
 
-from cloudcpt.errors import Blame, ExitCode
+from cloudcpt.errors import Blame, CloudcptError, ExitCode
 from cloudcpt.local.containers import Engine, find_engine, require
+from cloudcpt.local.leftovers import LABEL, forget_containers, note_containers, remove_containers, remove_leftovers
+from cloudcpt.local.node import Node
+from cloudcpt.local.node_end import DISK_FULL, DISK_HINT, root_cause
 from cloudcpt.local.node_folders import host_name, make_node_folders
 from cloudcpt.plan.plan import World, read_plan
 from cloudcpt.wire import Failure, MlFolder, commit_text, parse_failure
@@ -38,11 +43,8 @@ _STOP_GRACE_S: Final = 110.0
 _PEERS_GRACE_S: Final = 5.0
 """How long the others may go on once a node has failed; stuck in a collective, they would do so until it times out."""
 
-_LAST_WORDS_S: Final = 5.0
-"""For the rest of the log once a client has ended, should its container still hold the pipe."""
-
 _POLL_S: Final = 0.2
-_PEER_LOST: Final = "CPT658"
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _GIVE_UP_ROOT: Final = ("CHOWN", "SETUID", "SETGID", "SETPCAP")
 """Capabilities that the launcher needs to give up the others; SageMaker's containers have them too."""
 
@@ -73,34 +75,13 @@ class Limits:
 
 
 @dataclass(kw_only=True)
-class Node:
-    """One container while it runs.
-
-    Args:
-        name: Of the container.
-        host: As its peers call it.
-        ml: Its /opt/ml.
-        client: The process that is attached to it.
-        reader: Passes on what it prints.
-        ended_at: When it was seen to have ended, in seconds of the monotonic clock.
-    """
-
-    name: str
-    host: str
-    ml: MlFolder
-    client: subprocess.Popen[bytes]
-    reader: threading.Thread
-    ended_at: float | None = field(default=None)
-
-
-@dataclass(kw_only=True)
 class DryRun:
     """All containers of one job.
 
     Args:
         engine: Runs them.
         image: Its ID: what was chosen when the job was made, whatever its tag means now.
-        job: Name of the job, and the beginning of all names here.
+        job: The beginning of all names here; of nobody else on this machine.
         world: Of the plan.
         limits: Of each container.
         log: Where everything goes that they print.
@@ -116,19 +97,40 @@ class DryRun:
     is_stopping: bool = False
 
     def run(self, ml: MlFolder) -> int:
-        """Run the job from start to end; give its exit status."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._remember)  # not blocked: every container would inherit that
-        self._remove_everything()  # of an attempt that was killed
+        """Run the job from start to end; give its exit status.
+
+        Args:
+            ml: Laid out for one machine; becomes the first node's, whose failure file says why the job ended badly.
+        """
+        try:
+            return self.run_in(make_node_folders(ml, self.world))
+        except (CloudcptError, OSError) as exc:
+            commit_text(ml.failure, _reason(exc).text())
+            return 1
+
+    def run_in(self, folders: Sequence[MlFolder]) -> int:
+        """Run the job in folders that are there already, one of each node; see `run`.
+
+        Raises:
+            TransientError: the engine does not do its part.
+        """
+        # Not blocked: every container would inherit that.
+        asked = {number: signal.signal(number, self._remember) for number in _STOP_SIGNALS}
+        home = folders[0].root.parent
+        remove_leftovers(home)  # of an attempt that was killed
+        note_containers(home, self.engine.program, self.job)
         try:
             if self.world.nodes > 1:
                 require(self.engine.ask("network", "create", "--internal", self.job), "create a network")
-            nodes = [self._start(number, folder) for number, folder in enumerate(make_node_folders(ml, self.world))]
-            statuses = self._watch(nodes)
-            self._take_back(nodes)
-            return self._judge(nodes, statuses)
+            nodes = [self._start(number, folder) for number, folder in enumerate(folders)]
+            self._watch(nodes)
+            return self._judge(nodes)
         finally:
-            self._remove_everything()
+            if remove_containers(self.engine.program, self.job).status == 0:
+                forget_containers(home)
+            self._take_back(folders)
+            for number, handler in asked.items():
+                signal.signal(number, handler)
 
     def _start(self, number: int, ml: MlFolder) -> Node:
         host = host_name(number)
@@ -136,7 +138,7 @@ class DryRun:
         network = ["--network", self.job, "--network-alias", host] if self.world.nodes > 1 else ["--network", "none"]
         command = [
             *(self.engine.program, "run", "--name", name, "--hostname", host, *network),
-            *("--label", f"cloudcpt.job={self.job}", "--pull", "never"),
+            *("--label", f"{LABEL}={self.job}", "--pull", "never"),
             *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
             *(word for capability in _GIVE_UP_ROOT for word in ("--cap-add", capability)),
             *self.limits.words(),
@@ -148,11 +150,8 @@ class DryRun:
         client = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
-        assert client.stdout is not None, "it is a pipe"
         prefix = b"" if number == 0 else f"{host} | ".encode()
-        reader = threading.Thread(target=_pass_on, args=(client.stdout, self.log, prefix), daemon=True)
-        reader.start()
-        return Node(name=name, host=host, ml=ml, client=client, reader=reader)
+        return Node(engine=self.engine, name=name, host=host, ml=ml, client=client, log=self.log, prefix=prefix)
 
     def _user(self) -> str:
         """Say whose the files are to be: a rootless engine's root is the user already."""
@@ -163,93 +162,79 @@ class DryRun:
     def _gpus(self) -> list[str]:
         if self.world.device != "cuda":
             return []
-        return ["--device", "nvidia.com/gpu=all"] if "podman" in Path(self.engine.program).name else ["--gpus", "all"]
+        return ["--device", "nvidia.com/gpu=all"] if self.engine.kind == "podman" else ["--gpus", "all"]
 
-    def _watch(self, nodes: Sequence[Node]) -> list[int]:
+    def _watch(self, nodes: Sequence[Node]) -> None:
         """Wait for every node; pass a stop on, and end the others when one has failed."""
-        kill_at: float | None = None
+        kill_at = inf
         while any(node.ended_at is None for node in nodes):
             time.sleep(_POLL_S)
             now = time.monotonic()
             for node in nodes:
-                if node.ended_at is None and node.client.poll() is not None:
-                    node.ended_at = now
-            if self.is_stopping and kill_at is None:
-                kill_at = now + _STOP_GRACE_S
-                self._signal(nodes, "TERM")
-            if kill_at is None and any(node.client.returncode for node in nodes):
-                kill_at = now + _PEERS_GRACE_S
-            if kill_at is not None and now >= kill_at:
-                self._signal(nodes, "KILL")
+                node.look(now)
+            kill_at = min(kill_at, now + self._grace_s(nodes))
+            for node in nodes:
+                if now >= kill_at:
+                    node.kill(now)
+                elif self.is_stopping:
+                    node.ask_to_stop(now)
         for node in nodes:
-            node.reader.join(_LAST_WORDS_S)  # what it said last is what matters most
-        return [node.client.returncode for node in nodes]
+            node.finish()
+
+    def _grace_s(self, nodes: Sequence[Node]) -> float:
+        """Say how long those that still run may go on from now."""
+        statuses = {node.client.returncode for node in nodes} - {None, 0}
+        if statuses - {ExitCode.JOB_STOPPED}:
+            return _PEERS_GRACE_S
+        return _STOP_GRACE_S if self.is_stopping or statuses else inf
 
     def _remember(self, _number: int, _frame: FrameType | None) -> None:
         self.is_stopping = True
 
-    def _signal(self, nodes: Sequence[Node], name: str) -> None:
-        running = [node.name for node in nodes if node.ended_at is None]
-        if running:
-            self.engine.ask("kill", "--signal", name, *running)
+    def _take_back(self, folders: Sequence[MlFolder]) -> None:
+        """Make what the job wrote the user's own: where the engine and the user both are root, the job was another one.
 
-    def _take_back(self, nodes: Sequence[Node]) -> None:
-        """Make the files the user's own: where the engine and the user both are root, the job was another one."""
+        Not the inputs: they are the user's very files under another name, and belong to whom they belong.
+        """
         if os.getuid() != 0:
             return
-        for node in nodes:
-            for parent, folders, files in os.walk(node.ml.root):
-                for name in (*folders, *files):
+        for written in (path for ml in folders for path in (ml.model, ml.output, ml.checkpoints, ml.scratch)):
+            for parent, within, files in os.walk(written):
+                for name in (".", *within, *files):
                     with suppress(FileNotFoundError):
                         os.chown(Path(parent, name), 0, 0, follow_symlinks=False)
 
-    def _judge(self, nodes: Sequence[Node], statuses: Sequence[int]) -> int:
-        if not any(statuses):
+    def _judge(self, nodes: Sequence[Node]) -> int:
+        ends = [node.end(self.limits.memory) for node in nodes if node.client.returncode]
+        if not ends:
             return 0
-        failures = [self._failure_of(node, status) for node, status in zip(nodes, statuses, strict=True) if status]
-        # Whoever only lost its peer tells nothing, and of two reasons the first to end is nearer to the cause.
-        cause = next((found for found in failures if found.code != _PEER_LOST), failures[0])
-        commit_text(nodes[0].ml.failure, cause.text())
-        return ExitCode.JOB_STOPPED if set(statuses) <= {0, ExitCode.JOB_STOPPED} else 1
-
-    def _failure_of(self, node: Node, status: int) -> Failure:
-        with suppress(OSError):
-            if (left := parse_failure(node.ml.failure.read_text("utf-8", "replace"))) is not None:
-                return left
-        return _unsaid(node, status, self._state(node))
-
-    def _state(self, node: Node) -> dict[str, object]:
-        answer = self.engine.ask("inspect", "--format", "{{json .State}}", node.name)
-        with suppress(ValueError):
-            found: dict[str, object] = json.loads(answer.out)
-            return found
-        return {}
-
-    def _remove_everything(self) -> None:
-        for number in range(self.world.nodes):
-            self.engine.ask("rm", "--force", "--volumes", f"{self.job}-{host_name(number)}")
-        if self.world.nodes > 1:
-            self.engine.ask("network", "rm", self.job)
+        cause, failure_file = root_cause(ends), nodes[0].ml.failure
+        if not failure_file.is_file() or parse_failure(failure_file.read_text("utf-8", "replace")) != cause:
+            commit_text(failure_file, cause.text())
+        return ExitCode.JOB_STOPPED if {end.status for end in ends} == {ExitCode.JOB_STOPPED} else 1
 
 
-def _unsaid(node: Node, status: int, state: dict[str, object]) -> Failure:
-    """Say how a container ended that left no reason."""
-    if state.get("OOMKilled") or status == 128 + signal.SIGKILL:
-        certain = bool(state.get("OOMKilled"))
-        why = "because it used more memory than it may" if certain else "most likely because memory ran out"
-        hint = "give it more with `launch.container.memory`, or set a smaller `micro_batch_size`"
-        return Failure(
-            code="CPT656", blame=Blame.USER, message=f"the container of {node.host} was killed, {why}", hint=hint
-        )
-    message = f"the container of {node.host} ended with exit status {status} and without a reason"
-    return Failure(code="CPT663", blame=Blame.PLATFORM, message=message, hint="the log shows what happened last")
+def _reason(exc: CloudcptError | OSError) -> Failure:
+    """Say why containers could not even be started.
+
+    Raises:
+        OSError: for a reason that nobody foresaw.
+    """
+    if isinstance(exc, CloudcptError):
+        found = exc.diagnostics[0]
+        return Failure(code=found.code, blame=exc.blame, message=found.message, hint=found.hint)
+    if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+        raise exc
+    message = f"the disk is full while writing `{exc.filename2 or exc.filename}`"
+    return Failure(code=DISK_FULL, blame=Blame.USER, message=message, hint=DISK_HINT)
 
 
-def _pass_on(lines: IO[bytes], log: IO[bytes], prefix: bytes) -> None:
-    with lines:
-        for line in lines:
-            log.write(prefix + line)
-            log.flush()
+def engine_name(ml: MlFolder, job_name: str) -> str:
+    """Give the name of a job's network, with which the names of its containers begin.
+
+    The same plan has the same name everywhere, and one engine may serve many state directories, so the folder is in it.
+    """
+    return f"cloudcpt-{job_name}-{sha256(str(ml.root).encode()).hexdigest()[:6]}"
 
 
 def main() -> int:
@@ -265,7 +250,7 @@ def main() -> int:
     run = DryRun(
         engine=find_engine(words.program),
         image=words.image,
-        job=f"cloudcpt-{plan.job_name}",
+        job=engine_name(ml, plan.job_name),
         world=plan.world,
         limits=Limits(**words.limits),
         log=sys.stdout.buffer,

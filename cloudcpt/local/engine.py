@@ -14,8 +14,10 @@ from cloudcpt.jobs.fetch import job_model_faults
 from cloudcpt.jobs.names import unknown_job
 from cloudcpt.jobs.ports import START, JobState, JobStatus, LogChunk, Submission
 from cloudcpt.jobs.resume import with_way_on
+from cloudcpt.local.containers import require
 from cloudcpt.local.folder import ROWS_DIR, JobFolder, build_folder, remove_folder, state_dir, sweep
 from cloudcpt.local.layout import refuse_unreachable
+from cloudcpt.local.leftovers import remove_leftovers, tidy
 from cloudcpt.local.lock import claim
 from cloudcpt.local.log import last_progress, read_log
 from cloudcpt.local.record import JobRecord, read_journal, read_record
@@ -79,6 +81,7 @@ class LocalEngine:
     def status(self, name: str) -> JobStatus:
         """Look at a job; see `JobService.status`."""
         folder = self._existing(name)
+        tidy(folder)
         record, journal = read_record(folder.record), standing(folder)
         is_complete = journal.state is JobState.COMPLETED and (folder.ml.model / COMPLETE_FILE).is_file()
         recovery_step = max(recovery_steps(folder.ml), default=None)
@@ -122,6 +125,7 @@ class LocalEngine:
     def stop(self, name: str) -> None:
         """Ask a job to stop; see `JobService.stop`."""
         folder = self._existing(name)
+        tidy(folder)
         if not standing(folder).state.is_final:
             commit_text(folder.stop, "")
 
@@ -169,6 +173,7 @@ class LocalEngine:
 
         Raises:
             UsageProblem: there is no such job, it has not ended, or an earlier model is where this one would be kept.
+            TransientError: containers of it are there still, and their engine cannot remove them.
         """
         folder = self._existing(name)
         lock = claim(folder.lock)
@@ -177,6 +182,8 @@ class LocalEngine:
                 error("CPT467", f"job `{name}` has not ended", hint=f"stop it first: `cloudcpt stop {name} --wait`")
             )
         try:
+            if (left := remove_leftovers(folder.root)) is not None:
+                require(left, "remove the containers of the job")
             kept = None if with_model else self._keep_model(folder)
             remove_folder(folder)
         finally:
@@ -236,6 +243,7 @@ class LocalEngine:
             # We have the lock, so nothing watches over the job: it has ended, or its supervisor died, or it is
             # waiting to be started. Only a completed job and one that can still be started stay.
             if read_journal(folder.journal).state not in {JobState.COMPLETED, JobState.PENDING}:
+                remove_leftovers(folder.root)
                 remove_folder(folder)
         finally:
             os.close(lock)

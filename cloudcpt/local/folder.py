@@ -5,6 +5,7 @@
       status.json    the journal: states with their times, failure, evaluations
       log.txt        everything that the trainer and its supervisor print
       lock           held while anything watches over the job
+      containers.json  there while the job may have containers
       stop           there once somebody has asked the job to stop
       plan.json      link to the plan inside ml/
       ml/            laid out like /opt/ml

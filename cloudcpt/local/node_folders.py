@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from cloudcpt.errors import PlanError, error
 from cloudcpt.plan.plan import World
 from cloudcpt.wire import MlFolder, commit_text
 
@@ -36,14 +37,17 @@ def make_node_folders(ml: MlFolder, world: World) -> tuple[MlFolder, ...]:
 
     Returns:
         By node.
+
+    Raises:
+        PlanError: a file of the plan is gone.
     """
     _make_real(ml.root / "input")
     folders = [ml]
     for node in range(1, world.nodes):
         folder = MlFolder(ml.root.with_name(f"{ml.root.name}-{host_name(node)}"))
-        shutil.rmtree(folder.root, ignore_errors=True)  # of an earlier attempt
+        _forget_earlier_attempt(folder)
         for written in (folder.model, folder.output, folder.checkpoints, folder.scratch):
-            written.mkdir(parents=True)
+            written.mkdir(parents=True, exist_ok=True)
         shutil.copytree(ml.root / "input", folder.root / "input", copy_function=_link_or_copy)
         folders.append(folder)
     for node, folder in enumerate(folders):
@@ -51,9 +55,18 @@ def make_node_folders(ml: MlFolder, world: World) -> tuple[MlFolder, ...]:
     return tuple(folders)
 
 
+def _forget_earlier_attempt(ml: MlFolder) -> None:
+    """Empty a folder but for its checkpoints: a job that goes on needs what each node has kept there."""
+    for path in ml.root.iterdir() if ml.root.is_dir() else ():
+        if path != ml.checkpoints:
+            shutil.rmtree(path)
+
+
 def _make_real(folder: Path) -> None:
     for link in [path for path in folder.rglob("*") if path.is_symlink()]:
-        source = link.resolve(strict=True)
+        source = link.resolve()
+        if not source.is_file():
+            raise PlanError(error("CPT460", f"`{source}` was there when the plan was made and is not any more"))
         real = link.with_name(f".{link.name}.real")
         real.unlink(missing_ok=True)
         _link_or_copy(str(source), str(real))

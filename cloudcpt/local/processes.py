@@ -13,6 +13,10 @@ import signal
 import time
 from pathlib import Path
 
+SHARED = frozenset({"aardvark-dns", "dnsmasq", "catatonit"})
+"""Daemons that podman starts with the first container that needs them, and that serve those of everybody after that:
+names on its networks, and the user namespace of an engine without root. Source: podman-network(1), podman 4 and 5."""
+
 _SET_PARENT_DEATH_SIGNAL = 1
 _SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -57,10 +61,20 @@ def _living_parent(entry: Path) -> int | None:
     return None if state in "ZX" else int(parent)
 
 
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text("utf-8", "replace").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""  # it ended while we looked
+
+
 def end_descendants(grace_s: float) -> None:
-    """Wait for every descendant of this process to end, and kill those that have not by the end of the grace."""
+    """Wait for every descendant of this process to end, and kill those that have not by the end of the grace.
+
+    Not those that others may need by now, whoever started them.
+    """
     deadline = time.monotonic() + grace_s
-    while alive := descendants(os.getpid()):
+    while alive := {pid for pid in descendants(os.getpid()) if _name(pid) not in SHARED}:
         if time.monotonic() >= deadline:
             for pid in alive:
                 with contextlib.suppress(ProcessLookupError):

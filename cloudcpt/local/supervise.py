@@ -23,6 +23,7 @@ from pathlib import Path
 
 from cloudcpt.jobs.ports import START, JobState
 from cloudcpt.local.folder import JobFolder
+from cloudcpt.local.leftovers import remove_leftovers
 from cloudcpt.local.log import read_log
 from cloudcpt.local.outcome import outcome, stopped
 from cloudcpt.local.processes import adopt_orphans, die_with_parent, end_descendants
@@ -76,6 +77,7 @@ class Supervisor:
             number = signalled.si_signo if signalled else None
             self._consider_stop(trainer, number, time.monotonic() - started)
         end_descendants(0)  # a worker that outlived its launcher must not write into the folder any more
+        remove_leftovers(self.folder.root)
         self._read_log(is_final=True)
         state, failure = outcome(self.folder.ml, trainer.returncode, self.reason)
         self._enter(state, failure)
@@ -174,6 +176,7 @@ def main(folder: Path, grace_s: float) -> None:
 def _guard(job: JobFolder, supervisor: int, grace_s: float) -> None:
     os.waitpid(supervisor, 0)
     end_descendants(grace_s)
+    remove_leftovers(job.root)
     journal = read_journal(job.journal)
     if not journal.state.is_final:
         journal.entering(JobState.FAILED, time.time(), SUPERVISOR_DIED).write(job.journal)

@@ -19,6 +19,7 @@ from cloudcpt.plan.plan import DataFile
 from cloudcpt.plan.sizes import Sizes
 from cloudcpt.plan.staged import STAGED_FILE
 from cloudcpt.plan.tensors import BrokenFile, Tensor, read_tensors
+from cloudcpt.plan.weight_formats import ARCHIVE, ENCRYPTED, GGUF, HEAD_BYTES, PICKLE, disguised_format, named_format
 
 _TRAINS = f"this version trains models of type {', '.join(f'`{name}`' for name in TRAINABLE_ARCHITECTURES)}"
 
@@ -26,11 +27,10 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 _DTYPES: dict[str, Dtype] = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 _INDEX = "model.safetensors.index.json"
-_PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
-_ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"}
 _COMPANIONS = {".json", ".txt", ".model", ".jinja", ".md"}
 _TERMS = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")
-_ENCRYPTED = {".enc", ".gpg", ".pgp", ".age", ".aes"}
+_A_FILE = {PICKLE: "is a pickle", GGUF: "is GGUF", ARCHIVE: "is an archive", ENCRYPTED: "is encrypted"}
+_UNPACK = "unpack it and name the folder"
 _BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq")
 _OUTPUTS = ("lm_head.weight", "embed_out.weight")
 
@@ -127,11 +127,8 @@ def _looked_at(folder: ModelContent, place: Place | None) -> tuple[Config, list[
 
 
 def _not_a_folder(folder: ModelContent) -> _Fault:
-    suffix = PurePosixPath(folder.shown).suffix
-    if suffix == ".gguf":
-        return _gguf("is GGUF")
-    if folder.kind == "file" and suffix in _ARCHIVES:
-        return _Fault("CPT524", "is an archive", "unpack it and name the folder")
+    if (found := named_format((folder.shown,))) is not None and (folder.kind == "file" or found is GGUF):
+        return _Fault(found.code, _A_FILE[found], _UNPACK if found is ARCHIVE else found.hint)
     if folder.kind == "file":
         return _Fault("CPT520", "is a file", "name the folder that holds config.json, tokenizer.json and the weights")
     hint = "`cloudcpt model stage` brings one into a folder; a relative path in a recipe starts at the recipe's folder"
@@ -158,7 +155,7 @@ def _content_faults(folder: ModelContent, config: Config, tensors: list[Tensor])
         try:
             tensors.extend(tensor for tensor in read_tensors(folder, name) if not _is_buffer(tensor))
         except BrokenFile as broken:
-            yield _Fault("CPT529", f"holds `{name}`, which {broken}", "download the file again")
+            yield _broken(folder, name, broken)
     if foreign := sorted({tensor.dtype for tensor in tensors} - set(_DTYPES)):
         names = ", ".join(f"`{dtype}`" for dtype in foreign)
         yield _Fault("CPT530", f"stores weights as {names}", "use weights in `F32`, `BF16` or `F16`")
@@ -193,22 +190,20 @@ def _shape_faults(config: Config) -> Iterator[_Fault]:
         yield _Fault("CPT537", f"sets {shown}, which the training loop does not compute", "choose another base model")
 
 
+def _broken(folder: ModelContent, name: str, broken: BrokenFile) -> _Fault:
+    head = folder.read(name, 0, min(HEAD_BYTES, folder.size_bytes(name)))
+    if (disguised := disguised_format(head)) is not None:
+        found, words = disguised
+        return _Fault(found.code, f"holds `{name}`, which is {words}, not safetensors", found.hint)
+    if head.startswith(b"version https://git-lfs"):
+        return _Fault("CPT529", f"holds `{name}`, which only says where Git LFS keeps it", "run `git lfs pull` there")
+    return _Fault("CPT529", f"holds `{name}`, which {broken}", "download the file again")
+
+
 def _no_weights(folder: ModelContent) -> _Fault:
-    suffixes = {PurePosixPath(name).suffix for name in folder.names}
-    if suffixes & _PICKLES:
-        hint = "pickle can run code when it is opened; convert it once with `model.save_pretrained(folder)`"
-        return _Fault("CPT522", "has its weights only as pickle (`.bin`, `.pt`)", hint)
-    if ".gguf" in suffixes:
-        return _gguf("has its weights only as GGUF")
-    if suffixes & _ARCHIVES:
-        return _Fault("CPT524", "has its weights only in an archive", "unpack it there")
-    if suffixes & _ENCRYPTED:
-        return _Fault("CPT541", "has its weights only encrypted", "decrypt them as the page of the model says")
+    if (found := named_format(folder.names)) is not None:
+        return _Fault(found.code, f"has its weights only {found.words}", found.hint)
     return _Fault("CPT528", "has no `*.safetensors`", "the weights belong beside config.json")
-
-
-def _gguf(message: str) -> _Fault:
-    return _Fault("CPT523", message, "GGUF is made for inference; use the safetensors weights that it was made from")
 
 
 # --- what it is -------------------------------------------------------------------------------------------------

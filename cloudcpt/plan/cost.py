@@ -80,7 +80,8 @@ def duration_of(
     flops = float(rows * seq_len * model.sizes.flops_per_token(seq_len, frozen_base=lora is not None))
     startup_hours = 0.0 if site.is_here else STARTUP_HOURS
     if site.world.device == "cpu":
-        return cpu_duration(flops, cpus=site.cpus * site.world.nodes, startup_hours=startup_hours)
+        machines = 1 if site.is_here else site.world.nodes  # containers share the cores of the machine that they are on
+        return cpu_duration(flops, cpus=site.cpus * machines, startup_hours=startup_hours)
     return gpu_duration(
         flops,
         gpus=site.world.size,

@@ -169,6 +169,8 @@ class World:
         instance_type: `ml.p5.48xlarge`, ...; `local` for the machine at hand.
         compute_dtype: Of forward and backward; masters and reductions are float32 always.
         timeout_s: Seconds that a process waits for the others in a step before it gives up.
+        environment: Name and value of variables that every process gets, whatever the launcher would have chosen.
+        image: ID of what the containers of a rehearsal run; empty elsewhere.
     """
 
     nodes: int
@@ -177,6 +179,8 @@ class World:
     instance_type: str
     compute_dtype: Literal["float32", "bfloat16"]
     timeout_s: int
+    environment: tuple[tuple[str, str], ...]
+    image: str
 
     @property
     def size(self) -> int:

@@ -40,10 +40,7 @@ LONG_RUN_TOKENS = 100 * 10**9
 def schedule_findings(loaded: LoadedRecipe, schedule: Schedule) -> Iterator[Diagnostic]:
     """Check that warm-up and tail leave room for what the schedule is named after."""
     warmup, constant, steps = schedule.warmup_steps, schedule.constant_steps, schedule.steps
-    if constant and schedule.name == "constant":
-        message = f"`constant_steps: {constant}` means nothing with a constant schedule"
-        yield error("CPT510", message, place=_place(loaded, "sched", "constant_steps"), hint="leave it out")
-    elif constant and warmup + constant >= steps:
+    if constant and warmup + constant >= steps:
         yield error(
             "CPT507",
             f"{warmup} warm-up steps and {constant} constant steps leave no step of {steps} to decay in",

@@ -34,7 +34,7 @@ def schedule_of(recipe: Recipe, steps: int) -> Schedule:
         lr=recipe.optim.lr,
         min_lr=sched.min_lr,
         warmup_steps=warmup,
-        constant_steps=sched.constant_steps,
+        constant_steps=0 if sched.name == "constant" else sched.constant_steps,  # which has no tail: CPT156 said so
         steps=steps,
     )
 

@@ -86,6 +86,8 @@ def choose_site(loaded: LoadedRecipe, target: Target, machine: Machine, *, nodes
         instance_type=instance.name,
         compute_dtype="bfloat16",
         timeout_s=loaded.recipe.training_config.trainer.timeout_s,
+        environment=tuple(sorted(loaded.recipe.launch.environment.items())),
+        image="",
     )
     return Site(
         target=target,
@@ -135,6 +137,8 @@ def _site_on_cpus(loaded: LoadedRecipe, target: Target, instance: Instance) -> S
         instance_type=instance.name,
         compute_dtype="float32",
         timeout_s=loaded.recipe.training_config.trainer.timeout_s,
+        environment=tuple(sorted(loaded.recipe.launch.environment.items())),
+        image="",
     )
     return Site(target=target, instance=instance, world=world, gpu_memory_bytes=0, tflops=0.0, cpus=instance.vcpus)
 
@@ -155,6 +159,8 @@ def _site_here(loaded: LoadedRecipe, target: Target, machine: Machine, *, nodes:
         instance_type=LOCAL,
         compute_dtype="bfloat16" if on_gpu else "float32",
         timeout_s=loaded.recipe.training_config.trainer.timeout_s,
+        environment=tuple(sorted(loaded.recipe.launch.environment.items())),
+        image="",
     )
     return Site(
         target=target,

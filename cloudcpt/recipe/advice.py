@@ -111,6 +111,9 @@ def no_effect(values: Values) -> Iterator[Fault]:
     if values.row is not None and values.row.family == "open" and mlflow and not mlflow.startswith("arn:"):
         message = "the MLflow keys have no effect without an ARN, metrics go to TensorBoard and metrics.jsonl"
         yield Fault(code="CPT156", message=message, loc=("run", "mlflow_tracking_uri"), on="key")
+    if values.row is not None and values.row.family == "nova" and values.keys("launch", "environment"):
+        message = "`environment` has no effect on a Nova model, whose container is AWS's own"
+        yield Fault(code="CPT156", message=message, loc=("launch", "environment"), on="key")
     if values.number("launch", "volume_gb") and (local := machines_with_local_disks(values)):
         message = f"`volume_gb` has no effect on {shown(local[0][1])}, whose local disks have a size of their own"
         yield Fault(code="CPT156", message=message, loc=("launch", "volume_gb"), on="key")

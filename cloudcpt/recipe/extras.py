@@ -236,6 +236,9 @@ class Launch(Section):
     ] = {}  # noqa: RUF012  # pydantic copies it
     """Tags of the job, at most 50, name and value; values in quotes. Names that begin with `aws:` belong to AWS."""
 
+    environment: Annotated[dict[str, Annotated[str, Strict(), Field(max_length=512)]], Field(max_length=48)] = {}  # noqa: RUF012  # pydantic copies it
+    """Variables of the training processes, such as `NCCL_DEBUG: INFO`; values in quotes, and no secrets."""
+
     max_runtime_hours: Annotated[Number, Field(ge=0, le=672)] = 0.0
     """Stop the job after so many hours; 0 for no limit of ours. SageMaker allows 28 days."""
 

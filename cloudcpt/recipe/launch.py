@@ -22,6 +22,9 @@ DEFAULT_INSTANCE = "ml.p5.48xlarge"
 _LEAST_PENDING_HOURS = 0.5
 _TAG_NAME_LENGTH = 128
 _RESERVED = r"^[Aa][Ww][Ss]:"
+_VARIABLE = "^[A-Za-z_][A-Za-z0-9_]*$"
+_LAUNCHER_S_OWN = "^((LOCAL_|GROUP_)?RANK|(LOCAL_)?WORLD_SIZE|MASTER_(ADDR|PORT))$"
+_PRIVATE = "(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|ACCESS_KEY|API_KEY)(_|$)"
 _NOT_WITH_SPOT = {
     "keep_alive_minutes": "spare machines cannot be kept",
     "instance_preferences": "spare capacity is asked for one `instance_type`",
@@ -37,6 +40,7 @@ def launch_faults(values: Values) -> Iterator[Fault]:
     yield from _volume(values)
     yield from _pending(values)
     yield from _tags(values)
+    yield from _environment(values)
 
 
 def has_local_disks(instance_type: str) -> bool:
@@ -136,6 +140,20 @@ def _tags(values: Values) -> Iterator[Fault]:
             yield Fault(code="CPT224", message=message, loc=(*LAUNCH, "tags", name), on="key")
 
 
+def _environment(values: Values) -> Iterator[Fault]:
+    for name in values.keys(*LAUNCH, "environment"):
+        fault = None
+        if not re.search(_VARIABLE, name):
+            fault = "is none: letters, digits and `_`, not a digit first"
+        elif re.search(_LAUNCHER_S_OWN, name):
+            fault = "is set by the launcher, for each process"
+        elif re.search(_PRIVATE, name):
+            fault = "looks like a secret, and everybody who sees the plan would see it"
+        if fault:
+            message = f"the environment variable {shown(name)} {fault}"
+            yield Fault(code="CPT226", message=message, loc=(*LAUNCH, "environment", name), on="key")
+
+
 # --- the same, for the schema -------------------------------------------------------------------------------------
 
 
@@ -179,7 +197,13 @@ _FRAGMENTS: tuple[Schema, ...] = (
                     "pattern": TAG_PATTERN,
                     "not": {"pattern": _RESERVED},
                 }
-            }
+            },
+            "environment": {
+                "propertyNames": {
+                    "pattern": _VARIABLE,
+                    "not": {"anyOf": [{"pattern": _LAUNCHER_S_OWN}, {"pattern": _PRIVATE}]},
+                }
+            },
         }
     },
 )

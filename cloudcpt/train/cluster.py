@@ -90,7 +90,20 @@ def _parse(path: Path) -> Cluster:
     if host not in hosts or len(set(hosts)) != len(hosts):
         message = f"`{path}` names this host `{host}` and the hosts `{', '.join(hosts)}`: each must be there once"
         raise TrainingFailure(Failure(code="CPT654", blame=Blame.PLATFORM, message=message))
+    if (own := socket.gethostname()) != host and own in hosts and not _is_here(host):
+        message = f"`{path}` names this host `{host}`, and it is `{own}`: two hosts would take the same part"
+        raise TrainingFailure(Failure(code="CPT654", blame=Blame.PLATFORM, message=message))
     return Cluster(hosts=hosts, host=host, interface=config.get("network_interface_name") or "")
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a name leads to this machine; what a container believes to be called is not always true."""
+    try:
+        with socket.socket() as probe:
+            probe.bind((socket.gethostbyname(host), 0))
+    except OSError:
+        return False
+    return True
 
 
 def wait_for_hosts(

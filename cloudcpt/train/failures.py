@@ -27,11 +27,20 @@ _ECHOES = (
     "connection reset by peer",
     "broken pipe",
     "connection refused",
-    "remote process exited",
+    "remote process exit",
     "timed out waiting",
     "socket timeout",
 )
 """What gloo, NCCL and the store say when the process at the other end is gone (torch 2.13; compared in lower case)."""
+
+_ECHOES_OF_TORCH = (*_ECHOES, "timed out", "timeout", "likely closed", "remote peer")
+"""What only counts in torch's own exceptions for work between processes, since anything may time out."""
+
+_LAST_ERROR = "Last error:"
+"""Comes before the line in which NCCL names the cause (NCCL 2.13 and newer)."""
+
+_NCCL_NO_MEMORY = re.compile("Cuda failure.*out of memory")
+"""What NCCL says when the GPU has no room for its buffers."""
 
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|[0-9]+ requested and [0-9]+ written")
 """What safetensors and numpy say of a full disk: one raises no OSError, the other one without a number."""
@@ -65,8 +74,8 @@ def failure_of(exc: BaseException) -> Failure:
     known = _out_of_memory(exc) or _disk_full(exc) or _not_compiled(exc)
     if known is not None:
         return replace(known, detail=trace)
-    if (echo := _peer_lost(exc)) is not None:
-        return echo
+    if (broken := _peer_lost(exc) or _no_exchange(exc)) is not None:
+        return broken
     message = f"unexpected {type(exc).__name__}: {exc}".rstrip(": ")
     return Failure(code="CPT699", blame=Blame.BUG, message=message, detail=trace)
 
@@ -82,7 +91,7 @@ def _of_diagnostics(exc: CloudcptError) -> Failure:
 
 def _out_of_memory(exc: BaseException) -> Failure | None:
     # By name, because torch may not be imported here.
-    if any(kind.__name__ == "OutOfMemoryError" for kind in type(exc).__mro__):
+    if any(kind.__name__ == "OutOfMemoryError" for kind in type(exc).__mro__) or _NCCL_NO_MEMORY.search(str(exc)):
         hint = "set a smaller `micro_batch_size` or `max_length`, use LoRA, or take an instance with more GPU memory"
         return Failure(code="CPT655", blame=Blame.USER, message="the GPU ran out of memory", hint=hint)
     if isinstance(exc, MemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(exc):
@@ -118,8 +127,8 @@ def _not_compiled(exc: BaseException) -> Failure | None:
 
 
 def _peer_lost(exc: BaseException) -> Failure | None:
-    from_torch = any(kind.__name__ == "DistError" for kind in type(exc).__mro__)
-    if not from_torch and not (isinstance(exc, RuntimeError) and any(echo in str(exc).lower() for echo in _ECHOES)):
+    echoes = _ECHOES_OF_TORCH if _is_torchs(exc) else _ECHOES
+    if not isinstance(exc, RuntimeError) or not any(echo in str(exc).lower() for echo in echoes):
         return None
     return Failure(
         code=PEER_LOST,
@@ -128,6 +137,25 @@ def _peer_lost(exc: BaseException) -> Failure | None:
         hint="the reason is in the log of the process that ended first, possibly on another node",
         detail=str(exc),  # where this process was when it noticed says nothing about the cause
     )
+
+
+def _is_torchs(exc: BaseException) -> bool:
+    return any(kind.__name__ == "DistError" for kind in type(exc).__mro__)
+
+
+def _no_exchange(exc: BaseException) -> Failure | None:
+    """Tell what NCCL, gloo or the store could not do on this machine from a peer that is gone."""
+    if not _is_torchs(exc):
+        return None
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()] or [type(exc).__name__]
+    last = lines.index(_LAST_ERROR) + 1 if _LAST_ERROR in lines[:-1] else 0
+    return no_exchange(f"the processes cannot exchange gradients: {lines[last]}", detail=str(exc))
+
+
+def no_exchange(message: str, detail: str = "") -> Failure:
+    """Make the failure of processes that run and cannot talk to each other, however that was noticed."""
+    hint = "the log has the library's own words, and more of them with `NCCL_DEBUG: INFO` in `launch.environment`"
+    return Failure(code="CPT668", blame=Blame.PLATFORM, message=message, hint=hint, detail=detail)
 
 
 # --- the failure file -------------------------------------------------------------------------------------------

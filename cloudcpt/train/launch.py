@@ -10,6 +10,7 @@ stopped as it was asked to, because torchrun would take anything else for a fail
 the failure file tells the launcher.
 """
 
+import os
 import signal
 import time
 from contextlib import suppress
@@ -25,11 +26,13 @@ from cloudcpt.train.failures import (
     TrainingFailure,
     failure_of,
     host_out_of_memory,
+    no_exchange,
     read_failure,
     reserve_space,
     write_failure,
 )
-from cloudcpt.train.processes import run_processes
+from cloudcpt.train.privileges import USER_VARIABLE, give_up_root
+from cloudcpt.train.processes import MEETING_S, NOT_MET, run_processes
 from cloudcpt.train.stop import KILLED, STOPPED, clear_stop, request_stop, stop_failure, stop_requested
 from cloudcpt.wire import Failure, MlFolder
 
@@ -51,17 +54,20 @@ class LaunchCode(IntEnum):
     STOPPED = 7
 
 
-def launch(root: Path, *, worker_module: str = WORKER_MODULE, grace_s: float = GRACE_S) -> LaunchCode:
+def launch(
+    root: Path, *, worker_module: str = WORKER_MODULE, grace_s: float = GRACE_S, is_image: bool = False
+) -> LaunchCode:
     """Run the job under a root folder to its end.
 
     Args:
         root: Laid out like /opt/ml.
         worker_module: Run as `python -m MODULE --root ROOT`, once per training process.
         grace_s: Seconds between the wish to stop and the end by force.
+        is_image: This is the bundled image, where nothing but the job runs, and root is given up.
     """
     ml = MlFolder(root)
     try:
-        reason = _run_job(ml, worker_module, grace_s)
+        reason = _run_job(ml, worker_module, grace_s, is_image)
     except Exception as exc:  # noqa: BLE001 - the platform learns of a failure, whatever it is, from this file only
         reason = failure_of(exc)
     if reason is None:
@@ -71,10 +77,12 @@ def launch(root: Path, *, worker_module: str = WORKER_MODULE, grace_s: float = G
     return LaunchCode.STOPPED if reason.code in (STOPPED, KILLED) else LaunchCode.FAILED
 
 
-def _run_job(ml: MlFolder, worker_module: str, grace_s: float) -> Failure | None:
+def _run_job(ml: MlFolder, worker_module: str, grace_s: float, is_image: bool) -> Failure | None:
     _clear(ml)
     _stop_on_signals(ml)
     plan = read_plan(ml.plan)
+    if is_image and (words := give_up_root(ml, (os.environ | dict(plan.world.environment)).get(USER_VARIABLE, ""))):
+        print(words, flush=True)  # noqa: T201  # the log of a job is its output
     refuse_other_plan(ml, plan)
     cluster = read_cluster(ml, plan.world)
     if len(cluster.hosts) > 1:
@@ -83,12 +91,14 @@ def _run_job(ml: MlFolder, worker_module: str, grace_s: float) -> Failure | None
     status = run_processes(
         ml, plan.world, cluster, worker_module=worker_module, limit_s=plan.max_runtime_s, grace_s=grace_s
     )
-    return judge(status, read_failure(ml), out_of_memory=_oom_kills() > kills_before)
+    has_nccl = plan.world.device == "cuda" and plan.world.size > 1
+    return judge(status, read_failure(ml), out_of_memory=_oom_kills() > kills_before, has_nccl=has_nccl)
 
 
 def _clear(ml: MlFolder) -> None:
     """Forget what an earlier attempt in the same folder said about its end."""
     ml.failure.unlink(missing_ok=True)
+    ml.metrics.parent.mkdir(parents=True, exist_ok=True)  # NCCL's watchdog makes no folder for its traces
     clear_stop(ml)
     reserve_space(ml)
 
@@ -100,6 +110,7 @@ def _stop_on_signals(ml: MlFolder) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))  # one may have come already
 
 
 def _pause(ml: MlFolder, seconds: float) -> None:
@@ -117,13 +128,14 @@ def _oom_kills() -> int:
     return 0
 
 
-def judge(status: int, left: Failure | None, *, out_of_memory: bool) -> Failure | None:
+def judge(status: int, left: Failure | None, *, out_of_memory: bool, has_nccl: bool) -> Failure | None:
     """Decide how the job ended.
 
     Args:
         status: Exit status of the training processes, `128 + signal` after a signal.
         left: What they left in the failure file.
         out_of_memory: The kernel killed something for want of memory meanwhile.
+        has_nccl: Gradients travel by NCCL, whose watchdog ends a process by SIGABRT.
 
     Returns:
         None when the job completed, else the reason: the one that was left, unless it is only the echo of a process
@@ -137,6 +149,11 @@ def judge(status: int, left: Failure | None, *, out_of_memory: bool) -> Failure 
         certain = "the kernel killed a training process because the machine ran out of memory"
         likely = "a training process was killed (SIGKILL), most likely because the machine ran out of memory"
         return host_out_of_memory(certain if out_of_memory else likely)
+    if status == 128 + signal.SIGABRT and has_nccl:
+        return no_exchange("NCCL ended a training process (SIGABRT): another one was silent too long, or a GPU failed")
+    if status == NOT_MET:
+        message = f"not all machines of this job had come after {MEETING_S} s"
+        return Failure(code=PEER_LOST, blame=Blame.PLATFORM, message=message, hint="their logs say what kept them")
     if status > 128:
         message = f"a training process crashed with {_signal_name(status - 128)}"
         hint = "the log shows where; a crash in native code is often a driver or library mismatch"

@@ -4,10 +4,11 @@ Opening makes a model whose parameters have no storage, and says where their num
 once the model is cut (`cloudcpt.train.weights`, `cloudcpt.train.shard`). What only transformers can read is read whole.
 """
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, Pre
 
 from cloudcpt.errors import Blame
 from cloudcpt.plan.plan import Plan
+from cloudcpt.plan.weight_formats import named_format
 from cloudcpt.train.architectures import architecture_of
 from cloudcpt.train.attention import IMPLEMENTATION
 from cloudcpt.train.bloom import keep_documents_apart
@@ -81,6 +83,7 @@ def open_model(folder: Path) -> OpenedModel:
     Raises:
         TrainingFailure: not readable, not of a supported class, or with weights missing or left over.
     """
+    _refuse_foreign(folder)
     try:
         config, stored = _config(folder), stored_tensors(folder)
         # Buffers follow the dtype of the model, as they do when transformers loads it.
@@ -95,6 +98,23 @@ def open_model(folder: Path) -> OpenedModel:
     for name, parameter in model.named_parameters():
         parameter.data = parameter.data.to(weights[name].dtype)
     return OpenedModel(model=_made_ours(model), weights=weights)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse code and weights in other formats: who starts a job around the client has not been refused before."""
+    if _has_code(folder / "config.json"):
+        raise _unreadable("the base model needs code of its own (`auto_map` in config.json), which is never run")
+    if any(folder.glob("*.safetensors")):
+        return
+    if (found := named_format(path.name for path in folder.iterdir())) is not None:
+        raise _unreadable(f"the base model has its weights only {found.words}, which is not opened")
+
+
+def _has_code(path: Path) -> bool:
+    with suppress(OSError, ValueError):  # what is wrong with it will be said by who needs the rest
+        config = json.loads(path.read_text("utf-8"))
+        return isinstance(config, dict) and bool(config.get("auto_map"))
+    return False
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The training processes of one host: how they are started, what they find in their environment, how they end.
+"""The training processes of one host: how they are started and how they end.
 
 One process is started directly, because torchrun would cost it seconds; several go through torchrun with a static
 master and no restarts. They get a process group of their own: Ctrl-C in a terminal reaches the launcher alone.
@@ -10,22 +10,25 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import inf
-from pathlib import Path
+from typing import Final
 
 from cloudcpt.plan.plan import World
 from cloudcpt.train.cluster import Cluster
-from cloudcpt.train.driver import newer_driver
+from cloudcpt.train.environment import process_environment, this_host
 from cloudcpt.train.failures import TrainingFailure
 from cloudcpt.train.stop import killed_failure, request_stop, stop_requested
 from cloudcpt.wire import MlFolder
 
 _MULTI_NODE_PORT = 29500
 _POLL_S = 0.2
-_TORCHRUN_SHUTDOWN_S = 10
-"""How long torchrun lets the others end by themselves once one has failed; stuck in a collective, they cannot."""
+
+MEETING_S: Final = 600
+"""How long the machines of a job wait for each other before the first process starts."""
+
+NOT_MET: Final = 75
+"""Exit status of `cloudcpt.train.agent` when one of them did not come; EX_TEMPFAIL of sysexits.h."""
 
 
 def run_processes(
@@ -48,7 +51,7 @@ def run_processes(
         TrainingFailure: asked to stop, the processes did not end in time and were killed.
     """
     port = _free_port() if world.nodes == 1 else _MULTI_NODE_PORT
-    environment = os.environ | this_host_environment(world, cluster)
+    environment = os.environ | process_environment(world, cluster, this_host(), ml=ml, inherited=os.environ)
     if world.size == 1:
         agent, environment = [], environment | _only_process(port)
     else:
@@ -78,6 +81,7 @@ def _torchrun(world: World, cluster: Cluster, port: int) -> list[str]:
         "--master-addr": cluster.master,
         "--master-port": port,
         "--max-restarts": 0,
+        "--rdzv-conf": f"timeout={MEETING_S}",
     }
     return ["-m", "cloudcpt.train.agent", *(str(word) for option in options.items() for word in option)]
 
@@ -102,60 +106,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def this_host_environment(world: World, cluster: Cluster) -> dict[str, str]:
-    """Decide the environment of the training processes from what this host has."""
-    return process_environment(
-        world,
-        cluster,
-        cores=len(os.sched_getaffinity(0)),
-        efa_devices=sorted(Path("/dev/infiniband").glob("uverbs*")),
-        interfaces=[name for _, name in socket.if_nameindex()],
-        newer_driver=newer_driver(),
-        inherited=os.environ,
-    )
-
-
-def process_environment(
-    world: World,
-    cluster: Cluster,
-    *,
-    cores: int,
-    efa_devices: Sequence[Path],
-    interfaces: Sequence[str],
-    newer_driver: Path | None,
-    inherited: Mapping[str, str],
-) -> dict[str, str]:
-    """Decide the environment variables that the training processes get on top of their own.
-
-    Args:
-        world: Processes and device.
-        cluster: Hosts and the interface between them.
-        cores: CPU cores of this host, which its processes share.
-        efa_devices: `/dev/infiniband/uverbs*` of this host. Devices decide, not the instance type: AWS's own lists
-            of types miss newer ones (aws/sagemaker-training-toolkit issue 240).
-        interfaces: Network interfaces of this host.
-        newer_driver: Folder of a CUDA driver that is newer than the host's (cloudcpt.train.driver).
-        inherited: What the launcher was started with; a thread setting in it is someone's decision and stays.
-    """
-    threads = str(max(1, cores // world.processes_per_node))
-    environment = {
-        "OMP_NUM_THREADS": inherited.get("OMP_NUM_THREADS", threads),
-        # Threads that spin while they wait take the core from the one they wait for: beside other work on two cores
-        # the demo's base model trained ten times slower with spinning threads.
-        "OMP_WAIT_POLICY": inherited.get("OMP_WAIT_POLICY", "PASSIVE"),
-        "PYTHONUNBUFFERED": "1",
-        "TOKENIZERS_PARALLELISM": "true",
-        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(_TORCHRUN_SHUTDOWN_S),
-        # Nothing may be looked up in the middle of a job, and inside the service nothing can be.
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-    }
-    if world.nodes > 1 and cluster.interface in interfaces:
-        environment |= {"GLOO_SOCKET_IFNAME": cluster.interface, "NCCL_SOCKET_IFNAME": cluster.interface}
-    if world.device == "cuda" and efa_devices:
-        environment |= {"FI_PROVIDER": "efa", "FI_EFA_USE_DEVICE_RDMA": "1", "RDMAV_FORK_SAFE": "1"}
-    if world.device == "cuda" and newer_driver is not None:
-        environment["LD_LIBRARY_PATH"] = f"{newer_driver}:{inherited.get('LD_LIBRARY_PATH', '')}".rstrip(":")
-    return environment

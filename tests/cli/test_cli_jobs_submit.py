@@ -186,6 +186,7 @@ def test_processes_take_the_place_of_a_container_only_when_told_to(engine_for: C
     ("words", "answer"),
     [
         (("--target", "local", "--nodes", "2"), "`--nodes` is for target `container`"),
+        (("--target", "local", "--engine", "process"), "`--engine` is for target `container`"),
         (("--target", "container", "--engine", "process", "--nodes", "2"), "has one machine"),
     ],
 )

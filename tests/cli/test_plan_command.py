@@ -191,6 +191,14 @@ def view(plan: Plan, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
+def test_variables_of_the_environment_are_shown_where_there_are_some(
+    plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = replace(plan.world, environment=(("FI_LOG_LEVEL", "warn"), ("NCCL_DEBUG", "INFO")))
+    assert "environment    FI_LOG_LEVEL=warn, NCCL_DEBUG=INFO\n" in view(replace(plan, world=world), capsys)
+    assert "environment" not in view(plan, capsys)
+
+
 def test_memory_is_shown_by_term_and_against_the_capacity(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     terms = (MemoryTerm(name="weights", size_bytes=5 * 10**8), MemoryTerm(name="activations", size_bytes=35 * 10**8))
     fit = MemoryFit(terms=terms, total_bytes=4 * 10**9, capacity_bytes=8 * 10**9, activations="full")

@@ -1,6 +1,7 @@
 """A job outlives its client, never its supervisor, and its end is always told."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -248,3 +249,19 @@ def test_a_job_that_runs_is_never_taken_for_dead(engine_for, plan):
     end = time.monotonic() + 0.5
     while time.monotonic() < end:
         assert not engine.status(plan.job_name).state.is_final
+
+
+def test_the_engines_daemons_outlive_the_job_that_happened_to_start_them(tmp_path):
+    """podman resolves the names on all of its networks with one process, a child of whoever first needed it."""
+    daemon, worker = tmp_path / "aardvark-dns", tmp_path / "worker"
+    for path in (daemon, worker):
+        shutil.copy("/bin/sleep", path)
+    code = (
+        "import subprocess, sys; from cloudcpt.local.processes import end_descendants\n"
+        "daemon, worker = (subprocess.Popen([path, '60']) for path in sys.argv[1:])\n"
+        "end_descendants(0)\n"
+        "print(daemon.poll(), worker.wait())\n"
+        "daemon.kill(); daemon.wait()"
+    )
+    said = subprocess.run([sys.executable, "-c", code, daemon, worker], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["None", "-9"]

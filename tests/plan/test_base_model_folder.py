@@ -133,7 +133,15 @@ def test_no_folder(desk):
 
 
 @pytest.mark.parametrize(
-    ("name", "code"), [("model.gguf", "CPT523"), ("model.tar.gz", "CPT524"), ("model.zip", "CPT524")]
+    ("name", "code"),
+    [
+        ("model.gguf", "CPT523"),
+        ("model.tar.gz", "CPT524"),
+        ("model.zip", "CPT524"),
+        ("model.safetensors.age", "CPT541"),
+        ("pytorch_model.bin", "CPT522"),
+        ("model.safetensors", "CPT520"),
+    ],
 )
 def test_a_single_file_is_refused_for_what_it_is(desk, name, code):
     (desk.folder / name).write_bytes(b"x")
@@ -189,6 +197,28 @@ def test_a_config_that_is_no_object_is_refused(desk, content):
     folder = desk.write_model()
     (folder / "config.json").write_bytes(content)
     assert codes_of(folder) == ["CPT521"]
+
+
+@pytest.mark.parametrize(
+    ("head", "code", "words"),
+    [
+        (b"age-encryption.org/v1\n", "CPT541", "is a file encrypted with age, not safetensors"),
+        (b"Salted__", "CPT541", "is a file encrypted with openssl, not safetensors"),
+        (b"-----BEGIN PGP MESSAGE-----", "CPT541", "is a file encrypted with gpg, not safetensors"),
+        (b"\x8c\x0d\x04\x09\x03\x0a", "CPT541", "is a file encrypted with gpg, not safetensors"),
+        (b"\x80\x02}q\x00.", "CPT522", "is a pickle, not safetensors"),
+        (b"PK\x03\x04", "CPT522", "is a pickle, as `torch.save` writes it, not safetensors"),
+        (b"GGUF\x03\x00\x00\x00", "CPT523", "is GGUF, not safetensors"),
+        (b"\x1f\x8b\x08\x00", "CPT524", "is an archive, not safetensors"),
+        (b"version https://git-lfs.github.com/spec/v1", "CPT529", "which only says where Git LFS keeps it"),
+    ],
+)
+def test_a_file_that_is_only_called_safetensors_is_refused_for_what_it_is(desk, head, code, words):
+    path = desk.write_model() / "model.safetensors"
+    path.write_bytes(head + bytes(range(1, 200)))
+    with pytest.raises(PlanError, match=code) as raised:
+        read_base_model(LocalModel(path.parent), None)
+    assert words in raised.value.diagnostics[0].message
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,13 @@ def test_a_laptop_trains_in_one_process_in_float32(desk):
     assert plan.geometry.micro_batch_rows * plan.geometry.accumulation == 32
 
 
+def test_what_the_recipe_sets_in_the_environment_is_part_of_the_plan_in_one_order(desk):
+    names = {"NCCL_DEBUG": "INFO", "FI_LOG_LEVEL": "warn"}
+    plan, _ = desk.plan(desk.recipe({"launch": {"environment": names}}))
+    assert plan.world.environment == (("FI_LOG_LEVEL", "warn"), ("NCCL_DEBUG", "INFO"))
+    assert plan.hash != desk.plan(desk.recipe())[0].hash
+
+
 def test_processes_on_a_cpu_are_as_many_as_asked_for(desk):
     plan, _ = desk.plan(desk.recipe({"launch": {"processes_per_node": 2}}))
     assert (plan.world.size, plan.geometry.micro_batch_rows * plan.geometry.accumulation) == (2, 16)
@@ -355,9 +362,10 @@ def test_constant_steps_must_leave_a_step_to_decay_in(desk, reported):
     assert "CPT507" in refusals(desk, desk.recipe(changes), short, stand_in=True)
 
 
-def test_constant_steps_mean_nothing_in_a_constant_schedule(desk):
+def test_constant_steps_are_no_part_of_a_constant_schedule(desk):
     sched = {"name": "constant", "constant_steps": 3}
-    assert "CPT510" in refusals(desk, desk.recipe({"training_config": {"model": {"optim": {"sched": sched}}}}))
+    plan, _ = desk.plan(desk.recipe({"training_config": {"model": {"optim": {"sched": sched}}}}))
+    assert plan.schedule.constant_steps == 0
 
 
 def test_a_gpu_that_is_not_there_is_refused(desk):

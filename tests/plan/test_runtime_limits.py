@@ -77,6 +77,8 @@ def test_a_job_that_takes_longer_than_a_new_account_allows_gets_what_the_service
         instance_type="ml.p5.48xlarge",
         compute_dtype="bfloat16",
         timeout_s=600,
+        environment=(),
+        image="",
     )
     for hours_high, expected_s in ((120.0, DAYS_5), (120.1, DAYS_28)):
         estimate = Estimate(

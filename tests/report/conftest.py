@@ -84,7 +84,14 @@ def plan() -> Plan:
             source("general", "general_validation", "general-validation", 0.0),
         ),
         world=World(
-            nodes=1, processes_per_node=1, device="cpu", instance_type="local", compute_dtype="float32", timeout_s=600
+            nodes=1,
+            processes_per_node=1,
+            device="cpu",
+            instance_type="local",
+            compute_dtype="float32",
+            timeout_s=600,
+            environment=(),
+            image="",
         ),
         compute=Compute(compile=False, float8="none", shard_processes=1),
         geometry=Geometry(

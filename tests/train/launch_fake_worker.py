@@ -49,6 +49,10 @@ def main() -> int:
                 time.sleep(0.02)
             write_failure(ml, Failure(code=PEER_LOST, blame=Blame.PLATFORM, message="lost a peer"), rank)
             return 1
+        case "rank 0 exits with 3, the others are stuck":
+            if rank == 0:
+                return 3
+            time.sleep(60)  # SIGTERM is only remembered
         case "never end":
             time.sleep(60)
     return 99

@@ -1,5 +1,7 @@
 import json
+import socket
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,8 @@ import pytest
 from cloudcpt.plan.plan import World, read_plan
 from cloudcpt.train.cluster import Cluster, read_cluster, wait_for_hosts
 from cloudcpt.train.driver import newer_driver
+from cloudcpt.train.environment import Host, cpu_quota, process_environment
 from cloudcpt.train.failures import TrainingFailure
-from cloudcpt.train.processes import process_environment
 from cloudcpt.wire import MlFolder
 
 WORLD = read_plan(Path(__file__).with_name("data_plan.json")).world
@@ -46,6 +48,21 @@ def test_another_number_of_hosts_than_planned_is_refused_with_both_numbers(
     ml = configured(tmp_path, {"current_host": "algo-1", "hosts": hosts})
     with pytest.raises(TrainingFailure, match=f"CPT653: the plan is for {nodes} nodes, this job has {len(hosts)}"):
         read_cluster(ml, replace(WORLD, nodes=nodes))
+
+
+def test_a_host_that_is_told_it_was_another_one_is_refused(tmp_path: Path) -> None:
+    """Two hosts with one name would both be the master, and wait for each other until a timeout."""
+    own = socket.gethostname()
+    ml = configured(tmp_path, {"current_host": "another", "hosts": ["another", own]})
+    with pytest.raises(TrainingFailure, match=r"CPT654: .* two hosts would take the same part"):
+        read_cluster(ml, TWO_NODES)
+    ml = configured(tmp_path / "right", {"current_host": own, "hosts": ["another", own]})
+    assert read_cluster(ml, TWO_NODES).host == own
+
+
+def test_a_container_with_a_wrong_name_of_its_own_is_believed_where_names_lead_to_it(tmp_path: Path) -> None:
+    ml = configured(tmp_path, {"current_host": "localhost", "hosts": ["localhost", socket.gethostname()]})
+    assert read_cluster(ml, TWO_NODES).host == "localhost"
 
 
 def test_a_single_host_where_several_are_planned_is_refused(tmp_path: Path) -> None:
@@ -119,15 +136,8 @@ def environment(
     hosts = tuple(f"algo-{number + 1}" for number in range(world.nodes))
     cluster = Cluster(hosts=hosts, host="algo-1", interface="eth0")
     efa = [Path(f"/dev/infiniband/uverbs{number}") for number in range(devices)]
-    return process_environment(
-        world,
-        cluster,
-        cores=cores,
-        efa_devices=efa,
-        interfaces=interfaces,
-        newer_driver=driver,
-        inherited=inherited,
-    )
+    host = Host(cores=cores, efa_devices=efa, interfaces=interfaces, newer_driver=driver)
+    return process_environment(world, cluster, host, ml=MlFolder(Path("/ml")), inherited=inherited)
 
 
 @pytest.mark.parametrize(("cores", "processes", "threads"), [(96, 8, "12"), (2, 2, "1"), (2, 8, "1"), (7, 2, "3")])
@@ -139,9 +149,54 @@ def test_waiting_threads_leave_the_core_to_others() -> None:
     assert environment(WORLD)["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
-@pytest.mark.parametrize(("name", "value"), [("OMP_NUM_THREADS", "5"), ("OMP_WAIT_POLICY", "ACTIVE")])
-def test_a_thread_setting_that_was_made_stays(name: str, value: str) -> None:
-    assert environment(WORLD, **{name: value})[name] == value
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("OMP_NUM_THREADS", "5"), ("OMP_WAIT_POLICY", "ACTIVE"), ("NCCL_SOCKET_IFNAME", "ens"), ("FI_PROVIDER", "tcp")],
+)
+def test_a_setting_that_the_image_or_the_platform_made_stays(name: str, value: str) -> None:
+    world = replace(TWO_NODES, device="cuda")
+    assert environment(world, devices=1)[name] != value
+    assert environment(world, devices=1, **{name: value})[name] == value
+
+
+def test_what_the_recipe_asks_for_wins_over_everything() -> None:
+    wanted = (("HF_HUB_OFFLINE", "0"), ("NCCL_DEBUG", "INFO"), ("OMP_NUM_THREADS", "3"))
+    found = environment(replace(WORLD, environment=wanted), OMP_NUM_THREADS="5")
+    assert (found["HF_HUB_OFFLINE"], found["NCCL_DEBUG"], found["OMP_NUM_THREADS"]) == ("0", "INFO", "3")
+
+
+@pytest.mark.parametrize(
+    ("world", "traced"),
+    [
+        (TWO_NODES, False),
+        (replace(TWO_NODES, device="cuda"), True),
+        (replace(WORLD, device="cuda", processes_per_node=1), False),
+    ],
+)
+def test_nccl_writes_what_it_waited_for_where_there_is_nccl(world: World, traced: bool) -> None:
+    found = environment(world)
+    assert (found.get("TORCH_FR_DUMP_TEMP_FILE") == "/ml/output/data/nccl_trace_rank_") is traced
+    assert ("TORCH_NCCL_DUMP_ON_TIMEOUT" in found) is traced
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, inf),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, inf),
+        ({}, inf),
+    ],
+)
+def test_a_limit_of_cpu_time_is_read_from_either_kind_of_cgroup(
+    tmp_path: Path, files: dict[str, str], cores: float
+) -> None:
+    for name, text in files.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    assert cpu_quota(tmp_path) == cores
 
 
 def test_nothing_is_looked_up_on_the_hub() -> None:

@@ -1,5 +1,6 @@
 import errno
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,16 @@ def raised(exc: BaseException) -> BaseException:
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/opt/ml/tmp/x"), "CPT657", Blame.USER),
         (SafetensorError("I/O error: No space left on device (os error 28)"), "CPT657", Blame.USER),
         (OSError("1000000 requested and 262128 written"), "CPT657", Blame.USER),  # numpy's `save`
-        (torch.distributed.DistBackendError("/dev/shm/nccl-1: No space left on device"), PEER_LOST, Blame.PLATFORM),
-        (torch.distributed.DistNetworkError("anything"), PEER_LOST, Blame.PLATFORM),
+        (torch.distributed.DistBackendError("/dev/shm/nccl-1: No space left on device"), "CPT668", Blame.PLATFORM),
+        (torch.distributed.DistNetworkError("anything"), "CPT668", Blame.PLATFORM),
+        (
+            torch.distributed.DistNetworkError(
+                "Failed to recv, got 0 bytes. Connection was likely closed. Did it crash?"
+            ),
+            PEER_LOST,
+            Blame.PLATFORM,
+        ),
+        (torch.distributed.DistStoreError("wait timeout after 600000ms, keys: /x"), PEER_LOST, Blame.PLATFORM),
         (RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [::1]:2"), PEER_LOST, Blame.PLATFORM),
         (RuntimeError("Connection reset by peer"), PEER_LOST, Blame.PLATFORM),
         (KeyError("lr"), "CPT699", Blame.BUG),
@@ -57,6 +66,41 @@ def raised(exc: BaseException) -> BaseException:
 def test_every_kind_of_exception_has_its_code_and_blame(exc: BaseException, code: str, blame: Blame) -> None:
     failure = failure_of(raised(exc))
     assert (failure.code, failure.blame) == (code, blame)
+
+
+NCCL = """NCCL error in: NCCLUtils.cpp:94, {kind} (run with NCCL_DEBUG=INFO for details), NCCL version 2.30.7
+{name}: {meaning}
+Last error:
+{last}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "last", "code"),
+    [
+        ("remote process exited", "ncclRemoteError", "socketProgress: Connection closed by remote peer", "CPT658"),
+        ("unhandled system error", "ncclSystemError", "ibv_reg_mr failed: Cannot allocate memory", "CPT668"),
+        ("invalid usage", "ncclInvalidUsage", "Duplicate GPU detected : rank 1 and rank 0", "CPT668"),
+        ("unhandled cuda error", "ncclUnhandledCudaError", "Cuda failure 2 'out of memory'", "CPT655"),
+    ],
+)
+def test_an_error_of_nccl_is_an_echo_only_when_it_says_that_a_peer_is_gone(
+    kind: str, name: str, last: str, code: str
+) -> None:
+    said = NCCL.format(kind=kind, name=name, meaning="A call failed.", last=last)
+    failure = failure_of(torch.distributed.DistBackendError(said))
+    assert failure.code == code
+    assert code != "CPT668" or failure.message.endswith(last)
+
+
+def test_a_real_port_that_is_taken_is_no_lost_peer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(RuntimeError) as raised:
+            torch.distributed.TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
+    failure = failure_of(raised.value)
+    assert failure.code == "CPT668"
+    assert str(port) in failure.message
 
 
 def test_a_real_allocation_beyond_the_machine_is_host_memory() -> None:

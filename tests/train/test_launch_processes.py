@@ -12,12 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from cloudcpt.errors import Blame
 from cloudcpt.plan.plan import Plan, read_plan
 from cloudcpt.train.agent import root_status
 from cloudcpt.train.failures import PEER_LOST, read_failure
 from cloudcpt.train.launch import judge
+from cloudcpt.train.processes import NOT_MET
 from cloudcpt.wire import Failure, MlFolder
 
 HERE = Path(__file__).parent
@@ -257,22 +259,50 @@ def test_no_training_process_outlives_a_killed_torchrun(ml: MlFolder, start: Sta
     assert failure.code == "CPT656"
 
 
+@pytest.mark.slow
+def test_a_process_that_torchrun_kills_for_being_stuck_is_not_the_reason(ml: MlFolder, start: Start) -> None:
+    launcher = start("rank 0 exits with 3, the others are stuck", TWO)
+    assert launcher.wait(60) == 1
+    failure = read_failure(ml)
+    assert failure is not None
+    assert (failure.code, "exit status 3" in failure.message) == ("CPT663", True)
+
+
+def ended(local_rank: int, exit_code: int, at_s: int) -> ProcessFailure:
+    failure = ProcessFailure(local_rank=local_rank, pid=1, exitcode=exit_code, error_file="")
+    failure.timestamp = at_s
+    return failure
+
+
 @pytest.mark.parametrize(
-    ("exit_codes", "status"),
+    ("ends", "status"),
     [
-        ([1], 1),
-        ([3, 3], 3),
-        ([1, -9], 137),
-        ([-9, 1], 137),
-        ([1, -11, 1], 139),
-        ([-9, -15], 137),
-        ([-15, -11], 139),
-        ([-15, 1], 1),
-        ([-15], 143),
+        ([(1, 0)], 1),
+        ([(3, 0), (3, 0)], 3),
+        ([(1, 0), (-9, 0)], 137),
+        ([(-9, 0), (1, 1)], 137),
+        ([(1, 0), (-11, 1), (1, 1)], 139),
+        ([(-9, 0), (-15, 0)], 137),
+        ([(-15, 0), (-11, 0)], 139),
+        ([(-15, 0), (1, 0)], 1),
+        ([(-15, 0)], 143),
+        ([(1, 0), (-9, 10)], 1),
+        ([(-6, 3), (-9, 13), (-9, 13)], 134),
     ],
 )
-def test_a_signal_explains_the_other_exit_codes(exit_codes: list[int], status: int) -> None:
-    assert root_status(exit_codes) == status
+def test_a_signal_explains_the_other_exit_codes_unless_torchrun_sent_it(
+    ends: list[tuple[int, int]], status: int
+) -> None:
+    assert root_status([ended(rank, code, at_s) for rank, (code, at_s) in enumerate(ends)]) == status
+
+
+@pytest.mark.slow
+def test_machines_that_do_not_meet_end_in_a_status_of_their_own() -> None:
+    command = [sys.executable, "-m", "cloudcpt.train.agent", "--nnodes", "2", "--node-rank", "0"]
+    command += ["--master-addr", "127.0.0.1", "--master-port", "0", "--rdzv-conf", "timeout=1", "-m", "this"]
+    alone = subprocess.run(command, cwd=HERE.parents[1], capture_output=True, text=True, check=False)
+    assert alone.returncode == NOT_MET
+    assert "did not meet: Timed out" in alone.stderr
 
 
 # --- the judgement ----------------------------------------------------------------------------------------------
@@ -292,17 +322,30 @@ ECHO = Failure(code=PEER_LOST, blame=Blame.PLATFORM, message="lost a peer")
         (137, ECHO, "CPT656"),
         (139, ECHO, "CPT662"),
         (128 + 64, None, "CPT662"),
+        (NOT_MET, None, PEER_LOST),
+        (NOT_MET, REASON, "CPT604"),
         (1, ECHO, PEER_LOST),
         (1, None, "CPT663"),
         (0, ECHO, PEER_LOST),
     ],
 )
 def test_the_reason_is_what_was_left_unless_it_is_an_echo(status: int, left: Failure | None, code: str | None) -> None:
-    reason = judge(status, left, out_of_memory=False)
+    reason = judge(status, left, out_of_memory=False, has_nccl=False)
     assert (reason and reason.code) == code
 
 
 def test_the_kernels_own_count_makes_want_of_memory_certain() -> None:
-    likely, certain = (judge(137, None, out_of_memory=counted) for counted in (False, True))
+    likely, certain = (judge(137, None, out_of_memory=counted, has_nccl=True) for counted in (False, True))
     assert "most likely" in str(likely)
     assert "the kernel killed" in str(certain)
+
+
+@pytest.mark.parametrize(
+    ("has_nccl", "left", "code"), [(True, None, "CPT668"), (False, None, "CPT662"), (True, REASON, "CPT604")]
+)
+def test_an_abort_is_nccls_where_there_is_nccl_and_no_better_reason(
+    has_nccl: bool, left: Failure | None, code: str
+) -> None:
+    reason = judge(128 + signal.SIGABRT, left, out_of_memory=False, has_nccl=has_nccl)
+    assert reason is not None
+    assert reason.code == code

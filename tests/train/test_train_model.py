@@ -125,6 +125,24 @@ def test_code_that_a_model_brings_is_never_run(saved, read):
     assert not (saved / "ran").exists()
 
 
+def test_code_is_refused_also_where_the_class_is_known_without_it(saved):
+    config = json.loads((saved / "config.json").read_text("utf-8"))
+    config |= {"auto_map": {"AutoModelForCausalLM": "mine.Model"}}
+    (saved / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(TrainingFailure, match="CPT600: the base model needs code of its own"):
+        open_model(saved)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("pytorch_model.bin", "as pickle"), ("m.gguf", "as GGUF"), ("m.tar.gz", "in an archive"), ("m.enc", "encrypted")],
+)
+def test_weights_of_another_kind_are_refused_for_what_they_are(saved, name, words):
+    (saved / "model.safetensors").rename(saved / name)
+    with pytest.raises(TrainingFailure, match=f"CPT600: the base model has its weights only {words}"):
+        open_model(saved)
+
+
 def test_a_stand_in_is_the_same_for_the_same_seed_and_reads_any_text(tmp_path):
     first, again, other = tmp_path / "first", tmp_path / "again", tmp_path / "other"
     for folder, seed in ((first, 1), (again, 1), (other, 2)):

@@ -19,6 +19,8 @@ def planned(**changes):
         "instance_type": "local",
         "compute_dtype": "float32",
         "timeout_s": 600,
+        "environment": (),
+        "image": "",
     }
     return PlannedWorld(**settings | changes)
 
