@@ -14,7 +14,7 @@ help:
 	@echo "make check   set up, then linters, types, import contracts, spelling and the fast tests"
 	@echo "make torture set up, then the tests that kill and disturb thousands of times; half an hour"
 	@echo "make test-sdk  set up .venv-sdk with the SageMaker SDK, 1 GB, then the tests that need it"
-	@echo "make dry-run set up, then the container lane: build the CPU image, check it, rehearse in it; as root"
+	@echo "make dry-run set up, then the container lanes: build the CPU image, check it, rehearse in it; best as root"
 	@echo "make format  rewrite the code in the house format"
 	@echo "make docs    regenerate what is generated under docs/"
 	@echo "make clean   remove .venv, .venv-sdk and everything that was built"
@@ -49,7 +49,7 @@ test-sdk: $(SDK_READY)
 	$(SDK_VENV)/bin/python -c 'import sagemaker.train'
 	$(SDK_VENV)/bin/python -m pytest moto_tests/test_sdk_request.py tests/aws/test_sdk_extra.py
 
-# Says "not run" and why where there is no way to run containers.
+# A lane that this machine does not allow says "not run" and why; only one that failed is a failure.
 dry-run: $(READY)
 	PYTHON=$(BIN)/python container/lane
 
