@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Beyond four processes the tests that start processes of their own get in each other's way.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 SDK_VENV := .venv-sdk
 SDK_READY := $(SDK_VENV)/.ready
 
@@ -33,7 +35,7 @@ demo: $(READY)
 	$(BIN)/python recipes/demo/run.py
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # Of its own, because the SDK cannot take the versions in constraints.txt. One of its dependencies, smdebug_rulesconfig,
 # installs its tests as a package called `tests`, which would hide ours. Most of what comes is never imported, so pip
@@ -62,7 +64,7 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
-	$(BIN)/python -m pytest -m 'not train and not slow'
+	$(PYTEST) -m 'not train and not slow'
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -141,7 +141,7 @@ def test_a_model_in_s3_is_what_it_is_on_a_disk(case: str, opened: Any, put: Any,
 
 
 @pytest.mark.parametrize(
-    ("key", "code"), [("m/x.gguf", "CPT523"), ("m/x.tar.gz", "CPT524"), ("m/x.bin", "CPT520"), (None, "CPT520")]
+    ("key", "code"), [("m/x.gguf", "CPT523"), ("m/x.tar.gz", "CPT524"), ("m/x.bin", "CPT522"), (None, "CPT520")]
 )
 def test_what_is_no_folder_is_refused(opened: Any, put: Any, key: str | None, code: str) -> None:
     if key:
