@@ -104,11 +104,14 @@ def _rehearse(places: Places, prepared: Prepared, plan: Plan) -> tuple[Plan, str
     """Have the local engine run the job in containers; give the plan with their image, and what to say of it.
 
     Raises:
-        SetupError: there is no container engine, or no image.
+        SetupError: there is no container engine, no image, or no way to give a container its folder.
     """
     from cloudcpt.cli.dry_run import rehearsal_of
 
     assert prepared.loaded is not None, "there is a plan of it"
+    if ":" in str(places.local.state):
+        message = f"the folder of jobs, `{places.local.state}`, has a colon, and to container engines that is its end"
+        raise SetupError(error("CPT799", message, hint="name another folder in $CLOUDCPT_STATE_DIR"))
     rehearsal = rehearsal_of(plan, prepared.loaded.recipe.launch.container)
     places.local = LocalEngine(places.local.state, trainer=rehearsal.trainer)
     return rehearsal.plan, rehearsal.shown

@@ -131,13 +131,13 @@ class Container(Section):
     """Image on this machine; empty takes what `cloudcpt image build` makes."""
 
     memory_gb: Annotated[Number, Field(ge=0, le=4096)] = 0.0
-    """Most memory of each container; 0 for no limit."""
+    """Most memory of each container, from 0.1; 0 for no limit."""
 
     cpus: Annotated[Number, Field(ge=0, le=1024)] = 0.0
     """Most cores of each container, may be a fraction; 0 for no limit."""
 
     pids: Whole = Field(default=0, ge=0)
-    """Most processes and threads of each container; 0 for no limit."""
+    """Most processes and threads of each container, from 32; 0 for no limit."""
 
     shm_gb: Annotated[Number, Field(ge=0, le=4096)] = 0.0
     """Shared memory of each container; 0 leaves it to the engine."""

@@ -20,6 +20,9 @@ DEFAULT_INSTANCE = "ml.p5.48xlarge"
 """Where a job runs whose recipe names no machine: the one of the published Nova recipes."""
 
 _LEAST_PENDING_HOURS = 0.5
+_LEAST_OF_CONTAINER = {"memory_gb": 0.1, "pids": 32}
+"""Below it nothing starts; an engine would say so in words of its own, or Python in a traceback."""
+
 _TAG_NAME_LENGTH = 128
 _RESERVED = r"^[Aa][Ww][Ss]:"
 _VARIABLE = "^[A-Za-z_][A-Za-z0-9_]*$"
@@ -41,6 +44,7 @@ def launch_faults(values: Values) -> Iterator[Fault]:
     yield from _pending(values)
     yield from _tags(values)
     yield from _environment(values)
+    yield from _container(values)
 
 
 def has_local_disks(instance_type: str) -> bool:
@@ -154,6 +158,14 @@ def _environment(values: Values) -> Iterator[Fault]:
             yield Fault(code="CPT226", message=message, loc=(*LAUNCH, "environment", name), on="key")
 
 
+def _container(values: Values) -> Iterator[Fault]:
+    for key, least in _LEAST_OF_CONTAINER.items():
+        given = values.number(*LAUNCH, "container", key)
+        if given is not None and 0 < given < least:
+            message = f"`{key}` must be 0, or a number from {shown(least)}, not {shown(given)}"
+            yield Fault(code="CPT102", message=message, loc=(*LAUNCH, "container", key))
+
+
 # --- the same, for the schema -------------------------------------------------------------------------------------
 
 
@@ -190,6 +202,11 @@ _FRAGMENTS: tuple[Schema, ...] = (
     {"properties": {"max_pending_hours": {"anyOf": [{"const": 0}, {"minimum": _LEAST_PENDING_HOURS}]}}},
     {
         "properties": {
+            "container": {
+                "properties": {
+                    key: {"anyOf": [{"const": 0}, {"minimum": least}]} for key, least in _LEAST_OF_CONTAINER.items()
+                }
+            },
             "tags": {
                 "propertyNames": {
                     "minLength": 1,

@@ -176,6 +176,18 @@ def test_without_a_container_engine_the_answer_comes_before_the_data_is_read(
     assert "--engine process" in shown.hints
 
 
+def test_a_folder_that_no_container_can_be_given_is_refused(
+    engine_for: Callable[[str], LocalEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = engine_for("complete").trainer
+    (tmp_path / "docker").mkdir()
+    monkeypatch.setenv("FAKE_DOCKER", str(tmp_path / "docker"))
+    fake = Path(__file__).parents[1] / "fake_docker.py"
+    Path("r.yaml").write_text(Path("r.yaml").read_text() + f"\nlaunch: {{container: {{engine: {fake}}}}}\n")
+    shown = submit(LocalEngine(tmp_path / "a:b", trainer=trainer), "--target", "container", "--stand-in")
+    assert (shown.code, shown.codes) == (3, ("CPT799",))
+
+
 def test_processes_take_the_place_of_a_container_only_when_told_to(engine_for: Callable[[str], LocalEngine]) -> None:
     shown = submit(engine_for("complete"), "--target", "container", "--stand-in", "--engine", "process", "--follow")
     assert shown.code == 0

@@ -55,6 +55,7 @@ GOOD: dict[str, list[object]] = {
     "training_plan": ["", f"{PLAN}my-plan"],
     "instance_preferences": [[], [P5], [P5, P5EN, "ml.p4d.24xlarge", "ml.p4de.24xlarge", "ml.p6-b200.48xlarge"]],
     "retry_attempts": [0, 1, 30],
+    "container": [{}, {"memory_gb": 0.1, "pids": 32}, {"memory_gb": 0, "pids": 0}],
     "environment": [{"NCCL_DEBUG": "INFO", "TOKENIZERS_PARALLELISM": "", "_x9": "x" * 512}],
     "tags": [
         {},
@@ -106,6 +107,8 @@ BAD: list[tuple[str, object, str]] = [
     ("instance_preferences", [""], "CPT107"),
     ("retry_attempts", -1, "CPT102"),
     ("retry_attempts", 31, "CPT102"),
+    ("container", {"memory_gb": 0.001}, "CPT102"),
+    ("container", {"pids": 3}, "CPT102"),
     ("environment", {"": "x"}, "CPT226"),
     ("environment", {"A B": "x"}, "CPT226"),
     ("environment", {"1ST": "x"}, "CPT226"),
