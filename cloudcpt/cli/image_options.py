@@ -41,9 +41,7 @@ def new_address(context: click.Context, parameter: click.Parameter, name: str) -
     """
     registry, slash, _ = new_name(context, parameter, name).partition("/")
     if not slash or not (registry == "localhost" or set(registry) & set(".:")):
-        raise click.BadParameter(
-            f"`{name}` names no registry, such as `registry.example` in `registry.example/cloudcpt`"
-        )
+        raise click.BadParameter(f"`{name}` is not a registry and a repository, such as `registry.example/cloudcpt`")
     return name
 
 

@@ -79,7 +79,7 @@ class NodeEnd:
         if self.left is not None:
             return _Knows.ECHO, self.left
         if self.status in _ENGINE_FAILED:
-            message = f"the container engine could not run {self.host}: {self.last_line}"
+            message = f"the container engine could not run {self.host}: {self.last_line.removeprefix('Error: ')}"
             return _Knows.CAUSE, _failure("CPT792", message, "try the engine by hand: `podman run`, `docker run`")
         return _Knows.DEATH, self._death()
 

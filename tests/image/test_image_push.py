@@ -89,7 +89,7 @@ def test_a_target_without_a_registry_or_a_repository_is_no_target(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["image", "push", "mine", "--to", name]) == 2
-    assert f"`{name}` names no registry" in capsys.readouterr().err
+    assert f"`{name}` is not a registry and a repository" in capsys.readouterr().err
 
 
 def test_a_target_by_digest_is_no_target(capsys: pytest.CaptureFixture[str]) -> None:
