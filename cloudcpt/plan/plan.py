@@ -507,15 +507,17 @@ def read_plan(path: Path) -> Plan:
                 hint="make the plan again with the version that executes it",
             )
         )
+    hint = "another cloudcpt made it: make the plan again, or build the image again with the one that made it"
     try:
         plan = TypeAdapter(Plan).validate_json(text, strict=True)
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise PlanError(error("CPT501", f"`{path}` is not a plan: `{where}`: {first['msg']}")) from exc
+        raise PlanError(error("CPT501", f"`{path}` is not a plan: `{where}`: {first['msg']}", hint=hint)) from exc
     # Dataclasses read past fields they do not know, and JSON has numbers that we never write (1e999 is infinite):
     # what is not ours shows when the plan is written again.
     with contextlib.suppress(ValueError):
         if json.loads(plan.to_json()) == json.loads(text):
             return plan
-    raise PlanError(error("CPT501", f"`{path}` is not a plan: it has fields or numbers that a plan does not have"))
+    message = f"`{path}` is not a plan: it has fields or numbers that a plan does not have"
+    raise PlanError(error("CPT501", message, hint=hint))

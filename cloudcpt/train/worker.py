@@ -32,12 +32,23 @@ def main() -> NoReturn:
     os._exit(status)
 
 
+def hide_torchao() -> None:
+    """Keep transformers from importing torchao, which the image has for `float8` alone.
+
+    It would load every library of it, which takes a second, and puts lines into the log about those for other chips.
+    """
+    sys.modules["torchao"] = None  # type: ignore[assignment]  # how the import system is told that there is none
+
+
 def _run(ml: MlFolder) -> int:
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     try:
+        plan = read_plan(ml.plan)
+        if plan.compute.float8 == "none":
+            hide_torchao()
         from cloudcpt.train.run import train  # takes seconds; signals and failures are looked after before it
 
-        outcome = train(read_plan(ml.plan), ml)
+        outcome = train(plan, ml)
     except BaseException as exc:  # noqa: BLE001 - also SystemExit: nothing ends a job without a reason
         failure = failure_of(exc)
         if failure.detail:

@@ -1,5 +1,9 @@
 """Products in 8 bits are used only where they gain, and only when the loss stays what it was."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -109,3 +113,16 @@ def test_what_is_not_a_linear_map_stays():
 def test_a_device_without_such_products_is_refused(tiny_model):
     with pytest.raises(TrainingFailure, match="CPT641: this device has no tensor cores for 8-bit floats"):
         use_float8(tiny_model("llama"), "tensorwise", torch.device("cpu"))
+
+
+def test_a_job_without_float8_never_imports_torchao(tmp_path):
+    (tmp_path / "torchao").mkdir()
+    (tmp_path / "torchao" / "__init__.py").write_text("raise SystemExit('it was imported')")
+    (tmp_path / "torchao-9.9.dist-info").mkdir()
+    (tmp_path / "torchao-9.9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: torchao\nVersion: 9.9\n")
+    look = "from transformers.utils import is_torchao_available as there; print(there())"
+    hidden = f"from cloudcpt.train.worker import hide_torchao as hide; hide(); {look}"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    for program, said in ((look, "True\n"), (hidden, "False\n")):
+        ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        assert ended.stdout == said, ended.stderr
