@@ -116,6 +116,8 @@ class DryRun:
         """
         # Not blocked: every container would inherit that.
         asked = {number: signal.signal(number, self._remember) for number in _STOP_SIGNALS}
+        for folder in folders:
+            folder.failure.unlink(missing_ok=True)  # of an earlier attempt; an engine that fails writes none
         home = folders[0].root.parent
         remove_leftovers(home)  # of an attempt that was killed
         note_containers(home, self.engine.program, self.job)

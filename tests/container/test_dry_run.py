@@ -99,7 +99,12 @@ def test_the_bill_lists_every_distribution_and_every_package_of_the_image(lane: 
     debs = ask("/usr/bin/dpkg-query", "--show", "--showformat", "${Package}\n").split()
     assert {unquote(purl.split("/")[2].split("@")[0]) for purl in listed if purl.startswith("pkg:deb")} == set(debs)
     folders = ask("/bin/sh", "-c", "ls -d /opt/cloudcpt/lib/python3*/site-packages/*.dist-info").split()
-    assert len([purl for purl in listed if purl.startswith("pkg:pypi")]) >= len(folders) > 50
+    there = {tuple(Path(folder).stem.replace("_", "-").lower().rsplit("-", 1)) for folder in folders}
+    named = {
+        tuple(unquote(purl).removeprefix("pkg:pypi/").split("@")) for purl in listed if purl.startswith("pkg:pypi")
+    }
+    assert len(there) > 50
+    assert {(name.replace(".", "-"), version) for name, version in there} == named
 
 
 def test_no_engine_is_an_answer_and_processes_are_used_only_when_told_to(lane: Lane) -> None:

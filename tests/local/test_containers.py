@@ -12,7 +12,7 @@ import pytest
 from cloudcpt.errors import PlanError, SetupError, TransientError
 from cloudcpt.jobs.ports import JobState
 from cloudcpt.local.containers import PROGRAMS, Engine, find_builder, find_engine, repository_of
-from cloudcpt.local.dry_run import Limits, engine_name
+from cloudcpt.local.dry_run import DryRun, Limits, engine_name
 from cloudcpt.local.engine import LocalEngine
 from cloudcpt.local.layout import lay_out
 from cloudcpt.local.leftovers import NOTE_FILE, note_containers
@@ -319,3 +319,22 @@ def test_the_users_own_files_stay_whose_they_are(job: Callable[..., tuple[LocalE
     assert source.stat().st_nlink > 1, "the job has it under another name"
     assert source.stat().st_uid == 1234
     assert (engine.folder(name).ml.model / "config.json").stat().st_uid == 0
+
+
+def test_what_an_earlier_attempt_left_is_not_taken_for_the_reason(fake: Path, tmp_path: Path, plan: Plan) -> None:
+    (fake / "behaviours").write_text("killed")
+    ml = MlFolder(tmp_path / "job" / "ml")
+    lay_out(ml, replace(plan, world=replace(plan.world, nodes=1)))
+    ml.failure.parent.mkdir(parents=True, exist_ok=True)
+    ml.failure.write_text("CPT657 [user] the disk is full\n")
+    with (tmp_path / "log").open("wb") as log:
+        run = DryRun(
+            engine=find_engine(str(FAKE)),
+            image="ab",
+            job="cloudcpt-again",
+            world=replace(plan.world, nodes=1),
+            limits=Limits(),
+            log=log,
+        )
+        assert run.run(ml) == 1
+    assert ml.failure.read_text().startswith("CPT656")
