@@ -141,7 +141,7 @@ class DryRun:
         command = [
             *(self.engine.program, "run", "--name", name, "--hostname", host, *network),
             *("--label", f"{LABEL}={self.job}", "--pull", "never"),
-            *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+            *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", *self._labels()),
             *(word for capability in _GIVE_UP_ROOT for word in ("--cap-add", capability)),
             *self.limits.words(),
             *self._gpus(),
@@ -154,6 +154,13 @@ class DryRun:
         )
         prefix = b"" if number == 0 else f"{host} | ".encode()
         return Node(engine=self.engine, name=name, host=host, ml=ml, client=client, log=self.log, prefix=prefix)
+
+    def _labels(self) -> list[str]:
+        """Let a container read the user's files under SELinux, which podman's hosts mostly have.
+
+        Not by a label on the files: inputs are the user's own, under another name.
+        """
+        return ["--security-opt", "label=disable"] if self.engine.kind == "podman" else []
 
     def _user(self) -> str:
         """Say whose the files are to be: a rootless engine's root is the user already."""

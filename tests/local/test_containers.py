@@ -321,6 +321,15 @@ def test_the_users_own_files_stay_whose_they_are(job: Callable[..., tuple[LocalE
     assert (engine.folder(name).ml.model / "config.json").stat().st_uid == 0
 
 
+@pytest.mark.parametrize(("info", "labelled"), [(PODMANS, True), (DOCKERS, False)])
+def test_under_podman_no_label_of_selinux_stands_before_the_inputs(job, fake: Path, info: str, labelled: bool) -> None:
+    (fake / "info").write_text(info)
+    engine, name = job("complete")
+    wait_for(engine, name, JobState.COMPLETED)
+    (run, *_) = [call for call in calls(fake) if call[0] == "run"]
+    assert ("label=disable" in run) is labelled
+
+
 def test_what_an_earlier_attempt_left_is_not_taken_for_the_reason(fake: Path, tmp_path: Path, plan: Plan) -> None:
     (fake / "behaviours").write_text("killed")
     ml = MlFolder(tmp_path / "job" / "ml")
