@@ -81,8 +81,9 @@ def _where(plan: Plan) -> str:
     world = plan.world
     device = "GPU" if world.device == "cuda" else "CPU"
     each = plural(world.processes_per_node, f"{device} process")
-    if world.nodes > 1 and world.instance_type == "local":
-        return f"{plan.target}: {world.nodes} containers on this machine, {each} each"
+    if world.image:
+        image = world.image.removeprefix("sha256:")[:12]  # as engines show it
+        return f"container: {plural(world.nodes, 'container')} of image {image} on this machine, {each} each"
     if world.instance_type == "local":
         return f"{plan.target}: {each} on this machine"
     return f"{plan.target}: {world.nodes} x {world.instance_type}, {each} each"

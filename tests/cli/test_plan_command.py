@@ -191,6 +191,12 @@ def view(plan: Plan, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
+def test_containers_are_counted_and_their_image_is_named(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    world = replace(plan.world, nodes=2, image="43c2bb6009157489d0bc")
+    shown = view(replace(plan, target="container", world=world), capsys)
+    assert "container: 2 containers of image 43c2bb600915 on this machine, 1 CPU process each\n" in shown
+
+
 def test_variables_of_the_environment_are_shown_where_there_are_some(
     plan: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
