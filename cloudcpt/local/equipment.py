@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from cloudcpt.errors import SetupError
 from cloudcpt.jobs.checks import Check, passed
+from cloudcpt.local.containers import find_engine
 from cloudcpt.plan.instances import Machine
 
 PACKAGES = ("boto3", "botocore", "awscrt", "blake3", "click", "jsonschema", "pydantic", "rich", "ruamel.yaml")
@@ -17,9 +19,6 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "fake": ("moto",),
 }
 """By extra of `pip install 'cloudcpt[...]'`: the packages that it brings."""
-
-ENGINES = ("docker", "podman", "nerdctl", "finch")
-"""Command lines that `docker run` works with."""
 
 
 def check_equipment(machine: Machine, state: Path) -> tuple[Check, ...]:
@@ -58,8 +57,11 @@ def _extra(name: str, packages: tuple[str, ...]) -> Check:
 
 
 def _engines() -> Check:
-    here = [f"{name} ({path})" for name in ENGINES if (path := shutil.which(name))]
-    return passed("containers", ", ".join(here) or "none here; only target `container` needs docker or podman")
+    try:
+        engine = find_engine()
+    except SetupError as exc:
+        return passed("containers", f"{exc.diagnostics[0].message}; only target `container` needs one")
+    return passed("containers", f"{engine.program} {engine.version}{', rootless' if engine.is_rootless else ''}")
 
 
 def _gpus(machine: Machine) -> Check:
