@@ -168,18 +168,6 @@ def test_a_container_that_somebody_removes_is_called_so(lane: Lane) -> None:
     assert seen_at_a_glance(lane, job, "the container of algo-1 was removed while it ran")
 
 
-@pytest.mark.torture
-def test_an_engine_that_loses_its_monitor_ends_the_job(lane: Lane) -> None:
-    """podman's conmon holds the container's output and waits for its exit status."""
-    job = lane.submit(follow=False, changes=LONG)
-    lane.wait_for_step(job, 1)
-    conmon = lane.engine.ask("inspect", "--format", "{{.State.ConmonPid}}", lane.container(job)).out
-    os.kill(int(conmon), signal.SIGKILL)
-    status = lane.wait_for_end(job, "kill -9 of conmon")
-    assert status["state"] == "failed"
-    assert not lane.has_model(job)
-
-
 # --- who watches over the job ------------------------------------------------------------------------------------
 
 
