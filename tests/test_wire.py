@@ -156,6 +156,16 @@ def test_text_without_a_code_is_no_failure():
     assert wire.parse_failure("InternalServerError: We encountered an internal error") is None
 
 
+def test_a_failure_file_that_is_none_is_no_failure(tmp_path):
+    (tmp_path / "ours").write_text(wire.Failure(code="CPT604", blame=Blame.USER, message="not finite").text())
+    (tmp_path / "theirs").write_bytes(b"\xff it went wrong")
+    found = wire.failure_in(tmp_path / "ours")
+    assert found is not None
+    assert found.code == "CPT604"
+    for name in ("theirs", "absent", ".", "ours/below"):
+        assert wire.failure_in(tmp_path / name) is None
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     folder = tmp_path / "model"

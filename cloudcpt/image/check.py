@@ -25,7 +25,7 @@ from cloudcpt.local.containers import Engine
 from cloudcpt.local.dry_run import DryRun, Limits
 from cloudcpt.local.layout import lay_out
 from cloudcpt.plan.plan import Plan
-from cloudcpt.wire import COMPLETE_FILE, MlFolder, model_faults, parse_failure
+from cloudcpt.wire import COMPLETE_FILE, MlFolder, failure_in, model_faults
 
 _SHELLS: Final = ("sh", "bash", "dash", "ash", "zsh")
 
@@ -109,8 +109,7 @@ def _without_plan(engine: Engine, image: str) -> Check:
         (folder / "input" / "config").mkdir(parents=True)
         run = ("run", "--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp:rw,exec")  # noqa: S108
         answer = engine.ask(*run, "--volume", f"{folder}:/opt/ml", image, "train", patience_s=None)
-        failure = folder / "output" / "failure"
-        left = parse_failure(failure.read_text("utf-8", "replace")) if failure.is_file() else None
+        left = failure_in(folder / "output" / "failure")
     if answer.status == 0:
         return failed(name, "CPT796", "it ended as if all were well")
     if left is None:
@@ -143,7 +142,7 @@ def _trained(ml: MlFolder, status: int) -> Check:
     name = "a tiny job"
     if status == 0 and (ml.model / COMPLETE_FILE).is_file():
         return passed(name, "trains on a read-only root, without network or capabilities, and leaves a model")
-    left = parse_failure(ml.failure.read_text("utf-8", "replace")) if ml.failure.is_file() else None
+    left = failure_in(ml.failure)
     reason = f"{left.code}: {left.message}" if left else "no reason was left"
     return failed(name, "CPT796", f"it ended with {status}: {reason}")
 

@@ -35,7 +35,7 @@ from cloudcpt.local.node import Node
 from cloudcpt.local.node_end import DISK_FULL, DISK_HINT, root_cause
 from cloudcpt.local.node_folders import host_name, make_node_folders
 from cloudcpt.plan.plan import World, read_plan
-from cloudcpt.wire import Failure, MlFolder, commit_text, parse_failure
+from cloudcpt.wire import Failure, MlFolder, commit_text, failure_in
 
 _STOP_GRACE_S: Final = 110.0
 """From SIGTERM to SIGKILL; the service gives 120 s, and the supervisor as many."""
@@ -218,7 +218,7 @@ class DryRun:
         if not ends:
             return 0
         cause, failure_file = root_cause(ends), nodes[0].ml.failure
-        if not failure_file.is_file() or parse_failure(failure_file.read_text("utf-8", "replace")) != cause:
+        if failure_in(failure_file) != cause:
             commit_text(failure_file, cause.text())
         return ExitCode.JOB_STOPPED if {end.status for end in ends} == {ExitCode.JOB_STOPPED} else 1
 

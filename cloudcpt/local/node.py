@@ -9,7 +9,7 @@ from typing import IO, Final
 
 from cloudcpt.local.containers import Engine
 from cloudcpt.local.node_end import NodeEnd
-from cloudcpt.wire import Failure, MlFolder, parse_failure
+from cloudcpt.wire import Failure, MlFolder, failure_in
 
 _LAST_WORDS_S: Final = 5.0
 """For the rest of the log once a client has ended, should its container still hold the pipe."""
@@ -102,7 +102,7 @@ class Node:
 
     def _left(self) -> Failure | None:
         with suppress(OSError):
-            return parse_failure(self.ml.failure.read_text("utf-8", "replace"))
+            return failure_in(self.ml.failure)
         return None
 
     def _state(self) -> dict[str, object] | None:

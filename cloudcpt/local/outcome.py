@@ -4,7 +4,7 @@ import signal
 
 from cloudcpt.errors import Blame, ExitCode
 from cloudcpt.jobs.ports import JobState
-from cloudcpt.wire import COMPLETE_FILE, Failure, MlFolder, Progress, parse_failure
+from cloudcpt.wire import COMPLETE_FILE, Failure, MlFolder, Progress, failure_in
 
 
 def outcome(ml: MlFolder, status: int, reason: Failure | None) -> tuple[JobState, Failure | None]:
@@ -25,20 +25,13 @@ def outcome(ml: MlFolder, status: int, reason: Failure | None) -> tuple[JobState
         return JobState.STOPPED, reason
     # Somebody may have told the trainer itself to stop, and it knows the plan's time limit too.
     state = JobState.STOPPED if status == ExitCode.JOB_STOPPED else JobState.FAILED
-    return state, _reported(ml) or _inferred(status)
+    return state, failure_in(ml.failure) or _inferred(status)
 
 
 def stopped(code: str, what: str, progress: Progress | None, *, hint: str | None = None) -> Failure:
     """Say why a job is being stopped and how far it was."""
     where = f"its last logged step is {progress.step} of {progress.total_steps}" if progress else "no step was logged"
     return Failure(code=code, blame=Blame.USER, message=f"the job {what}: {where}, and no model was saved", hint=hint)
-
-
-def _reported(ml: MlFolder) -> Failure | None:
-    try:
-        return parse_failure(ml.failure.read_text("utf-8", "replace"))
-    except FileNotFoundError:
-        return None
 
 
 def _inferred(status: int) -> Failure:

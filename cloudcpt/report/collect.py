@@ -25,8 +25,8 @@ from cloudcpt.wire import (
     Finding,
     ManifestFile,
     MlFolder,
+    failure_in,
     model_faults,
-    parse_failure,
     seal_faults,
 )
 
@@ -183,7 +183,7 @@ def collect(
         remarks.append(f"`{METRICS_FILE}` was written by a run of another plan, `{str(run['plan_hash'])[:10]}`")
     steps = tuple(sorted((_step(row) for row in records if row["kind"] == "step"), key=lambda point: point.step))
     end = last_of(records, "end")
-    failure = _read_failure(ml) or (status.failure if status else None)
+    failure = failure_in(ml.failure) or (status.failure if status else None)
     outcome = _outcome(end, failure, status)
     faults = tuple((model_faults if has_weights else seal_faults)(ml.model)) if outcome == "completed" else ()
     return RunReport(
@@ -263,12 +263,6 @@ def _event(row: Mapping[str, Any]) -> RunEvent:
 
 
 # --- other files of the job -------------------------------------------------------------------------------------
-
-
-def _read_failure(ml: MlFolder) -> Failure | None:
-    if not ml.failure.is_file():
-        return None
-    return parse_failure(ml.failure.read_text("utf-8", errors="replace"))
 
 
 def _manifest_files(ml: MlFolder) -> tuple[ManifestFile, ...]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cloudcpt.errors import Blame, CloudcptError
-from cloudcpt.wire import Failure, MlFolder, commit_text, parse_failure
+from cloudcpt.wire import Failure, MlFolder, commit_text, failure_in
 
 PEER_LOST = "CPT658"
 """Code of an echo: this process only noticed that another one was gone."""
@@ -200,6 +200,6 @@ def _replaces(new: Failure, old: Failure | None) -> bool:
 def read_failure(ml: MlFolder) -> Failure | None:
     """Read the reason that some process of this node left; None when there is none that we wrote."""
     try:
-        return parse_failure(ml.failure.read_text("utf-8"))
+        return failure_in(ml.failure)
     except OSError:
         return None

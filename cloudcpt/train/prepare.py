@@ -30,7 +30,7 @@ from cloudcpt.train.rows import Rows, SourceRows, open_rows
 from cloudcpt.train.window_text import WindowText, whole_text
 from cloudcpt.train.windowed_rows import WindowedRows
 from cloudcpt.train.windows import CUT, Cut, Windows, cut_files, is_cut, read_windows, save_windows
-from cloudcpt.wire import Failure, MlFolder, commit_text, parse_failure
+from cloudcpt.wire import Failure, MlFolder, commit_text, failure_in
 
 _POLL_S = 0.05
 _LOCK_FILE = "preparer.lock"
@@ -121,7 +121,7 @@ class PreparedRows(Mapping[str, SourceRows]):
 
     def _failure(self) -> TrainingFailure:
         with suppress(OSError):
-            if failure := parse_failure((rows_folder(self._ml) / _FAILURE_FILE).read_text("utf-8")):
+            if failure := failure_in(rows_folder(self._ml) / _FAILURE_FILE):
                 return TrainingFailure(failure)
         status = self._preparer.poll() if self._preparer is not None else None
         how = f", killed by {signal.Signals(-status).name}" if status and status < 0 else ""

@@ -8,7 +8,7 @@ formats here and nowhere else. Importing this package loads nothing beyond the s
 from cloudcpt.wire.course import Course, Finding
 from cloudcpt.wire.durable import commit_text, flush
 from cloudcpt.wire.evaluation import EVALUATION_SETS, Evaluation, evaluation_line, parse_evaluation
-from cloudcpt.wire.failure import FAILURE_LIMIT, Failure, parse_failure
+from cloudcpt.wire.failure import FAILURE_LIMIT, Failure, failure_in, parse_failure
 from cloudcpt.wire.kept import (
     CHECKPOINT_EVENT,
     CHECKPOINTS_DIR,
@@ -84,6 +84,7 @@ __all__ = [
     "commit_text",
     "complete_model",
     "evaluation_line",
+    "failure_in",
     "finished_steps",
     "flush",
     "model_faults",

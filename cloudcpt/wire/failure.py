@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cloudcpt.errors import Blame
 
@@ -48,6 +49,18 @@ def parse_failure(text: str) -> Failure | None:
                 detail=rest,
             )
     return None
+
+
+def failure_in(path: Path) -> Failure | None:
+    """Read a failure file; None where there is none, or none that we wrote.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    try:
+        return parse_failure(path.read_text("utf-8", "replace"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
 
 
 def _ascii(text: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from cloudcpt.wire import COMPLETE_FILE, MlFolder, model_faults, parse_failure
+from cloudcpt.wire import COMPLETE_FILE, MlFolder, failure_in, model_faults
 from container.lanes.ledger import Failed
 from container.lanes.steps import attempt, cloudcpt
 
@@ -46,8 +46,7 @@ def rehearse_in_processes() -> str:
 def _without_plan(root: Path) -> str:
     (root / "input" / "config").mkdir(parents=True)
     ended = attempt(sys.executable, "-m", "cloudcpt.train", "train", "--root", str(root))
-    failure = MlFolder(root).failure
-    left = parse_failure(failure.read_text("utf-8")) if failure.is_file() else None
+    left = failure_in(MlFolder(root).failure)
     if ended.status == 0 or left is None:
         raise Failed(f"a job without a plan ended with {ended.status} and left no coded failure")
     return left.code
